@@ -1,0 +1,55 @@
+# The commands of this tree. `make help` lists them; every one is quick when there is nothing to do.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
+
+.DEFAULT_GOAL := help
+.PHONY: help deps venv demo test test-unit lint vectors bench clean
+
+help:       ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps:       ## install what the tests need from the distribution (apt, as root)
+	@packaging/dev/install-deps test
+
+venv: $(VENV)/.linked  ## make .venv/ with cdi-runc, cdictl and everything that the tests import
+	@:
+
+demo:       ## see it work: a container without and with cdi-runc (as root)
+	@packaging/dev/install-deps demo
+	@$(MAKE) --no-print-directory venv
+	@$(BIN)/python integration/demo/demo.py
+
+test: deps venv lint  ## all checks and tests: lint, unit, integration with the real runc and crun
+	@$(BIN)/pytest
+
+test-unit: venv  ## the tests that need neither root nor a container engine
+	@$(BIN)/pytest cdi_runc tests
+
+lint: venv  ## ruff, mypy --strict, the layers of the imports, shellcheck
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
+	@shellcheck $(SCRIPTS)
+
+vectors: venv  ## refill tests/cdi/vectors from the conformance folder FROM=DIR
+	@$(BIN)/python tests/cdi/fill_vectors.py $(FROM)
+
+bench: venv  ## measure what the shim costs (docs/performance.md explains the figures)
+	@$(BIN)/python -m integration.bench
+
+clean:      ## remove .venv/ and what the tools left behind
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml packaging/dev/find-python
+	@packaging/dev/install-deps venv
+	$$(packaging/dev/find-python) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.linked: $(VENV)/.installed packaging/dev/link-launcher $(wildcard cdi_runc/shim/launcher.sh)
+	@packaging/dev/link-launcher $(VENV)
+	@touch $@
