@@ -50,6 +50,6 @@ $(VENV)/.installed: pyproject.toml packaging/dev/find-python
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@
 
-$(VENV)/.linked: $(VENV)/.installed packaging/dev/link-launcher $(wildcard cdi_runc/shim/launcher.sh)
+$(VENV)/.linked: $(VENV)/.installed packaging/dev/link-launcher cdi_runc/shim/launcher.sh
 	@packaging/dev/link-launcher $(VENV)
 	@touch $@
