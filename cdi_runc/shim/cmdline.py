@@ -1,0 +1,232 @@
+"""Which command a runtime's arguments give, for which bundle, and where the runtime's log goes.
+
+Reads a line as the wrapped runtime does, so that a container named `create` or a root directory named `run` confuses
+nobody. Knows nothing of files, CDI or the config; never changes a line, never raises.
+
+It runs at every container create, before anything else: builtin types only, and no import at all.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What an option means to us; any other meaning is the name of the field of Call that takes the option's value.
+FLAG, VALUE, HELP, UNKNOWN = "flag", "value", "help", "unknown"
+
+# The library that a runtime reads its options with decides what may be glued, shortened or moved.
+GO = "go"  # `-bundle V` is `--bundle V`, a flag takes `=false`, options may follow the ID
+ARGP = "argp"  # GNU: `-bDIR`, `-db DIR`, `--bund DIR`; the first word that is no option ends the options
+CLAP = "clap"  # Rust: `-bDIR`, `-b=DIR`, options may follow the ID, and the bundle is given once
+
+
+def _table(**options: str) -> dict[str, str]:
+    """Meanings by option, from the options of each meaning."""
+    return {option: meaning for meaning, names in options.items() for option in names.split()}
+
+
+# runc 1.1 to main. What only some of them have (`--criu` to 1.3, `--pidfd-socket` from 1.2) the others refuse.
+_RUNC = _table(
+    log="log",
+    log_format="log-format",
+    value="root rootless criu",
+    flag="debug systemd-cgroup",
+    help="help h version v",
+)
+# runc main takes the global options after the command too. 1.x refuses such a line, so main's reading does for both.
+_RUNC_CREATE = _RUNC | _table(
+    bundle="bundle b",
+    value="console-socket pidfd-socket pid-file preserve-fds",
+    flag="no-pivot no-new-keyring",
+)
+_RUNC_RUN = _RUNC_CREATE | _table(flag="detach d keep no-subreaper")
+_RUNC_RESTORE = _RUNC | _table(
+    bundle="bundle b",
+    value="console-socket image-path work-path manage-cgroups-mode pid-file empty-ns lsm-profile lsm-mount-context",
+    flag="tcp-established ext-unix-sk shell-job file-locks detach d no-subreaper no-pivot auto-dedup lazy-pages",
+)
+
+# 1.8 to main. Where a prefix fits several options the first is taken, so those that came later stand last.
+_CRUN = _table(
+    log="log",
+    log_format="log-format",
+    value="root rootless cgroup-manager log-level",
+    flag="debug systemd-cgroup",
+    help="help ? usage version v V",
+)
+_CRUN_CREATE = _table(
+    bundle="bundle b",
+    config="config f",
+    value="console-socket preserve-fds pid-file",
+    flag="no-pivot no-subreaper no-new-keyring",
+    help="help ? usage version V",
+)
+_CRUN_RUN = _CRUN_CREATE | _table(flag="detach d keep")
+_CRUN_RESTORE = _table(
+    bundle="bundle b",
+    value="console-socket image-path work-path manage-cgroups-mode pid-file network-lock lsm-profile lsm-mount-context",
+    flag="tcp-established tcp-close ext-unix-sk shell-job file-locks detach d",
+    help="help ? usage version V",
+)
+
+_YOUKI = _table(
+    log="log l",
+    log_format="log-format",
+    value="log-level root r",
+    flag="debug systemd-cgroup s systemd-log",
+    help="help h version v",
+)
+_YOUKI_CREATE = _table(
+    bundle="bundle b",
+    value="console-socket c pid-file p preserve-fds",
+    flag="no-pivot no-new-keyring",
+    help="help h",
+)
+_YOUKI_RUN = _YOUKI_CREATE | _table(flag="no-subreaper keep detach d")
+
+# By runtime: the library, the options before the command, and those after each command that starts a container.
+_LIKE_RUNC = (GO, _RUNC, {"create": _RUNC_CREATE, "run": _RUNC_RUN, "restore": _RUNC_RESTORE})
+_LIKE_CRUN = (ARGP, _CRUN, {"create": _CRUN_CREATE, "run": _CRUN_RUN, "restore": _CRUN_RESTORE})
+_LIKE_YOUKI = (CLAP, _YOUKI, {"create": _YOUKI_CREATE, "run": _YOUKI_RUN})
+RUNTIMES = {"runc": _LIKE_RUNC, "crun": _LIKE_CRUN, "krun": _LIKE_CRUN, "youki": _LIKE_YOUKI}
+
+# All their commands. After an unknown option only such a word is sure to be the command and not the option's value.
+COMMANDS = _table(
+    command="checkpoint completion create delete events exec features help info init kill list mounts pause ps restore"
+    " resume run spec start state update"
+)
+
+# What a flag may be set to. Go's strconv.ParseBool, and the empty word that runc main takes; the others take nothing.
+SWITCHES: dict[str, dict[str | None, bool]] = {
+    GO: dict.fromkeys((None, "", "1", "t", "T", "true", "TRUE", "True"), True)
+    | dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+    ARGP: {None: True},
+    CLAP: {None: True},
+}
+
+
+class Call:
+    """What a command line asks of the runtime.
+
+    command: the runtime's command, or None where nothing comes of the line (no command, `--help`, a wrong option)
+    bundle: the bundle as it was given; None is the working directory
+    config: the file that a command which starts a container will read, as seen from the caller's directory; else None
+    log, log_format: the values of `--log` and `--log-format` as they were given, so crun's may be `journald:ID`
+    """
+
+    __slots__ = ("bundle", "command", "config", "log", "log_format")
+
+    def __init__(self) -> None:
+        self.command: str | None = None
+        self.bundle: str | None = None
+        self.config: str | None = None
+        self.log: str | None = None
+        self.log_format: str | None = None
+
+
+class _NothingStarts(Exception):
+    """The runtime will print its help or refuse the line."""
+
+
+def parse(args: list[str], runtime: str) -> Call:
+    """Read ARGS, the words after the program's name, as the runtime called RUNTIME does; those unknown as runc.
+
+    Whatever the runtime would start is found, with the bundle that it would start it from. Of what it would refuse most
+    is found out too (command None); the rest the runtime refuses in its own words, whatever is said of it here.
+
+    >>> call = parse(["--root", "run", "create", "-b", "/b", "id"], "runc")
+    >>> call.command, call.bundle, call.config
+    ('create', '/b', '/b/config.json')
+    >>> parse(["create", "--help"], "runc").command is None
+    True
+    """
+    style, options, starts = RUNTIMES.get(runtime.partition("-")[0], _LIKE_RUNC)  # crun-wasm is crun by another name
+    call = Call()
+    words = iter(args)
+    try:
+        call.command = _find_command(words, options, style, call)
+        if call.command in starts:
+            _read_operands(words, starts[call.command], style, call)
+            _find_config(style, call)
+    except _NothingStarts:
+        call.command = call.bundle = call.config = None
+    return call
+
+
+def _find_command(words: "Iterator[str]", options: dict[str, str], style: str, call: Call) -> str | None:
+    """Read WORDS up to the command and return it."""
+    perhaps_value = False
+    for word in words:
+        if word == "--":
+            return next(words, None)
+        if word.startswith("-") and word != "-":
+            perhaps_value = _read_option(word, words, options, style, call)
+        elif perhaps_value and word not in COMMANDS:
+            perhaps_value = False
+        else:
+            return word
+    return None
+
+
+def _read_operands(words: "Iterator[str]", options: dict[str, str], style: str, call: Call) -> None:
+    """Read WORDS after the command: options, and the container's ID, which must be there and alone."""
+    operands: list[str] = []
+    unknown = 0
+    for word in words:
+        if word == "--":
+            operands += words
+        elif word.startswith("-") and word != "-":
+            unknown += _read_option(word, words, options, style, call)
+        else:
+            operands.append(word)
+            if style == ARGP:
+                operands += words
+    if not 1 <= len(operands) <= 1 + unknown:  # any of them may be the value of an option newer than our tables
+        raise _NothingStarts
+
+
+def _read_option(word: str, words: "Iterator[str]", options: dict[str, str], style: str, call: Call) -> bool:
+    """Read the option WORD, taking its value from WORDS if need be; tell whether the next word may be an unknown's."""
+    meaning, value = _split_option(word, options, style)
+    if meaning == UNKNOWN:
+        return value is None
+    if meaning in (FLAG, HELP):
+        on = SWITCHES[style].get(value)
+        if on is None or (on and meaning == HELP):
+            raise _NothingStarts
+        return False
+    if value is None:
+        value = next(words, None)
+        if value is None:
+            raise _NothingStarts
+    if meaning != VALUE:
+        if style == CLAP and meaning == "bundle" and call.bundle is not None:
+            raise _NothingStarts
+        setattr(call, meaning, value)
+    return False
+
+
+def _split_option(word: str, options: dict[str, str], style: str) -> tuple[str, str | None]:
+    """What the option WORD means, and the value in the same word, if any."""
+    if style == GO or word.startswith("--"):
+        name, equals, value = word[2 if word.startswith("--") else 1 :].partition("=")
+        if style == ARGP and name not in options:
+            # Where several fit, crun refuses; but older ones have fewer options, so that one of ours may be enough.
+            name = next((option for option in options if option.startswith(name)), name)
+        return options.get(name, UNKNOWN), value if equals else None
+    for end, letter in enumerate(word[1:], start=2):
+        meaning = options.get(letter, UNKNOWN)
+        if meaning != FLAG:
+            glued = word[end:].removeprefix("=") if style == CLAP else word[end:]
+            return meaning, glued or None
+    return FLAG, None
+
+
+def _find_config(style: str, call: Call) -> None:
+    """Fill in the config file that goes with the bundle."""
+    if call.bundle == "" and style == GO:
+        call.bundle = None
+    if call.bundle == "" or call.config == "":
+        raise _NothingStarts
+    # crun's --config is a path from the caller's directory, except for the very word that is its default.
+    if call.config is None or call.config == "config.json":
+        call.config = "config.json" if call.bundle is None else f"{call.bundle}/config.json"
