@@ -19,7 +19,7 @@ venv: $(VENV)/.linked  ## make .venv/ with cdi-runc, cdictl and everything that 
 demo:       ## see it work: a container without and with cdi-runc (as root)
 	@packaging/dev/install-deps demo
 	@$(MAKE) --no-print-directory venv
-	@$(BIN)/python integration/demo/demo.py
+	@$(BIN)/python -m integration.demo
 
 test: deps venv lint  ## all checks and tests: lint, unit, integration with the real runc and crun
 	@$(BIN)/pytest

@@ -96,3 +96,37 @@ def bundle(tmp_path: Path) -> Callable[..., Path]:
         return make_bundle(tmp_path / "bundle", oci_config(args, annotations))
 
     return make
+
+
+@dataclass(frozen=True)
+class Stub:
+    """The shim over a stand-in that only writes down its arguments: where config.json is the question."""
+
+    directory: Path
+    settings: Path
+
+    def command(self, *args: str) -> list[str]:
+        """The words that call the shim."""
+        shim = [str(BIN / "cdi-runc"), f"--cdi-runtime={self.directory / 'runtime'}", f"--cdi-config={self.settings}"]
+        return [*shim, *args]
+
+    def create(self, bundle: Path, into: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+        """Calls `create` for a bundle; `into` is a command that the call is an argument of."""
+        command = [*into, *self.command("create", "--bundle", str(bundle), "box")]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+
+    def arguments(self) -> list[str] | None:
+        """What the stand-in was called with, or None."""
+        written = self.directory / "arguments"
+        return written.read_text().splitlines() if written.exists() else None
+
+
+@pytest.fixture
+def stub(tmp_path: Path, settings: Path) -> Stub:
+    """A stand-in for the runtime."""
+    directory = tmp_path / "stub"
+    directory.mkdir()
+    runtime = directory / "runtime"
+    runtime.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{directory}/arguments'\n")
+    runtime.chmod(0o755)
+    return Stub(directory, settings)

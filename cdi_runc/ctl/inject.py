@@ -1,0 +1,23 @@
+"""`cdictl inject`: the edits that cdi-runc makes, made by hand."""
+
+import click
+
+from cdi_runc.ctl.options import Options, output_option
+from cdi_runc.ctl.output import echo_data
+from cdi_runc.shim.bundle import Config
+
+
+@click.command()
+@click.option("--config", "path", required=True, metavar="FILE", help="The container's config.json.")
+@click.option("--in-place", is_flag=True, help="Replace the file, in one step, instead of printing it.")
+@click.argument("names", nargs=-1, required=True, metavar="DEVICE...")
+@output_option("json", "yaml")
+@click.pass_obj
+def inject(options: Options, path: str, in_place: bool, names: tuple[str, ...], output: str) -> None:
+    """Add devices, by qualified name (vendor.com/class=name), to an OCI config: all of them, or none."""
+    config = Config(path)
+    options.registry().inject(config.data, names)
+    if in_place:
+        config.replace()
+    else:
+        echo_data(config.data, output)
