@@ -45,7 +45,7 @@ def huge(open_with: str, close_with: str) -> Callable[[], str]:
     return lambda: open_with + " " * 100_000_000 + close_with
 
 
-BAD_CONFIGS = {
+BAD_CONFIGS: dict[str, Callable[[], str]] = {
     "empty": lambda: "",
     "not JSON": lambda: '{"annotations": {"cdi.k8s.io/test": "example.com/widget=one"}',
     "trailing text": lambda: asking() + "}",

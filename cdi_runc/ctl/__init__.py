@@ -71,7 +71,12 @@ def _fail(message: str, status: int = 1) -> int:
 @click.option(
     "--spec-dir", "spec_dirs", multiple=True, metavar="DIR", help="Where CDI specs are; may be repeated, the last wins."
 )
-@click.option("--config", metavar="FILE", help="Settings of cdi-runc to use instead of /etc/cdi-runc/config.yaml.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Settings of cdi-runc to use instead of /etc/cdi-runc/config.yaml.",
+)
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default="table", help="Form of the output.")
 @click.pass_context
 def main(ctx: click.Context, spec_dirs: tuple[str, ...], config: str | None, output: str) -> None:

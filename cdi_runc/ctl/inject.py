@@ -1,5 +1,7 @@
 """`cdictl inject`: the edits that cdi-runc makes, made by hand."""
 
+import json
+
 import click
 
 from cdi_runc.ctl.options import Options, output_option
@@ -20,4 +22,4 @@ def inject(options: Options, path: str, in_place: bool, names: tuple[str, ...], 
     if in_place:
         config.replace()
     else:
-        echo_data(config.data, output)
+        echo_data(json.loads(config.text()), output)

@@ -1,5 +1,6 @@
 """What all commands share: the options that stand before the command, and what follows from them."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import click
 
 from cdi_runc import Registry
+from cdi_runc.shim.errors import SettingsError
 
 OUTPUTS = ("table", "json", "yaml")
 
@@ -35,6 +37,10 @@ def output_option(*forms: str) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 def _spec_dirs_of(config: str | None) -> Sequence[str]:
-    from cdi_runc.shim.settings import load
+    from cdi_runc.shim import places, settings
 
-    return load(config)["spec-dirs"]
+    found = settings.read(config or places.config_path(os.environb, not places.is_host_root()))
+    if found["fault"]:
+        raise SettingsError(found["fault"])
+    directories: list[str] = found["spec-dirs"]
+    return directories

@@ -1,0 +1,72 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cdi_runc import __version__
+from cdi_runc.ctl import COMMANDS, Commands, main
+from tests.ctl.conftest import Cdictl
+
+CDICTL = str(Path(sys.executable).with_name("cdictl"))
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(main, ["--version"]).output == f"cdictl {__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_help_and_has_its_own(command: str) -> None:
+    assert f"\n  {command} " in CliRunner().invoke(main, ["--help"]).output
+    assert CliRunner().invoke(main, [command, "--help"]).output.startswith(f"Usage: main {command}")
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        ([], "cdictl: Missing command. (see cdictl --help)"),
+        (["divices"], "cdictl: No such command 'divices'"),
+        (["devices", "--no-such"], "cdictl: No such option"),
+        (["devices", "-o", "xml"], "cdictl: Invalid value for '-o'"),
+        (["-o", "xml", "devices"], "cdictl: Invalid value for '-o'"),
+        (["validate"], "cdictl: Missing argument 'FILE...'"),
+        (["inject", "vendor.com/gpu=0"], "cdictl: Missing option '--config'"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(args: list[str], complaint: str) -> None:
+    result = CliRunner().invoke(main, args, prog_name="cdictl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(complaint)
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "complaint"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (FileNotFoundError(2, "No such file or directory", "a.json"), 1, "cdictl: a.json: No such file or directory\n"),
+        (OSError("odd"), 1, "cdictl: odd\n"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_faults_of_a_command(
+    cdictl: Cdictl, monkeypatch: pytest.MonkeyPatch, fault: BaseException, status: int, complaint: str
+) -> None:
+    def invoke(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(Commands, "invoke", invoke)
+    result = cdictl("devices")
+    assert (result.exit_code, result.stderr.lstrip("\n")) == (status, complaint)
+
+
+def test_a_reader_that_has_had_enough_is_no_fault(spec_dir: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [CDICTL, "--spec-dir", str(spec_dir), "devices"], stdout=write, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
