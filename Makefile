@@ -5,13 +5,19 @@ BIN     := $(VENV)/bin
 SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps venv demo test test-unit lint vectors bench clean
+.PHONY: help deps engines engines-newer venv demo test test-unit lint vectors bench clean
 
 help:       ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps:       ## install what the tests need from the distribution (apt, as root)
 	@packaging/dev/install-deps test
+
+engines:    ## install the distribution's Docker, Podman and containerd for their tests (apt, as root)
+	@packaging/dev/install-engines
+
+engines-newer: ## put Debian 13's engines into a directory of their own for the same tests (debootstrap, as root)
+	@packaging/dev/install-engines-newer
 
 venv: $(VENV)/.linked  ## make .venv/ with cdi-runc, cdictl and everything that the tests import
 	@:

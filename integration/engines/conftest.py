@@ -1,0 +1,94 @@
+"""The machines to spoil: one of this machine's own engines, one of Debian 13's; in each, cdi-runc, specs and settings."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.bundles import make_bundle, oci_config, static_busybox
+from integration.engines.devices import WRONG, Widget
+from integration.engines.host import Host
+from integration.engines.image import make_image
+
+TREE = Path(__file__).resolve().parents[2]
+NEWER = Path(os.environ.get("CDI_RUNC_NEWER", "/var/cache/cdi-runc/engines-newer"))
+
+# Both further sources of requests are switched on, since Docker 20.10 has no other.
+SETTINGS = "requests:\n  mounts: /var/run/cdi-devices\n  env: CDI_DEVICES\n"
+
+
+@pytest.fixture(scope="session", params=["machine", "newer"])
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A machine to spoil, in which cdi-runc is on PATH."""
+    if os.geteuid() != 0:
+        pytest.skip("engines with containers that get devices need root")
+    if static_busybox() is None:
+        pytest.skip("busybox-static is not installed (make engines)")
+    newer = request.param == "newer"
+    if newer and not (NEWER / ".complete").exists():
+        pytest.skip(f"no Debian 13 in {NEWER} (make engines-newer)")
+    shared = tmp_path_factory.mktemp("shared")
+    # A plain user of the host reads in it too.
+    shared.chmod(0o755)
+    try:
+        host = Host(NEWER if newer else Path("/"), shared, TREE)
+    except RuntimeError as error:
+        pytest.skip(f"no machine to spoil can be made here: {error}")
+    try:
+        install_shim(host, newer)
+        host.write("/etc/cdi-runc/config.yaml", SETTINGS)
+        yield host
+    finally:
+        host.close()
+
+
+def install_shim(host: Host, newer: bool) -> None:
+    """Puts cdi-runc into /usr/local/bin: this tree's own, or for Debian 13 one that runs on the Python there."""
+    home = "/opt/cdi-runc" if newer else str(Path(sys.executable).parents[1])
+    if newer:
+        host.path("/opt/cdi-runc/bin").mkdir(parents=True)
+        host.path("/opt/cdi-runc/bin/python").symlink_to("/usr/bin/python3")
+        assert host.run(f"{TREE}/packaging/dev/link-launcher", home).returncode == 0
+    for name in ("cdi-runc", "cdi-crun"):
+        host.path(f"/usr/local/bin/{name}").symlink_to(f"{home}/bin/{name}")
+
+
+@pytest.fixture(scope="session")
+def the_widget(host: Host) -> Widget:
+    """The widget, whose spec and whose faulty neighbours stand in the host's /etc/cdi."""
+    widget = Widget(host.shared / "widget")
+    for name, text in widget.specs().items():
+        host.write(f"/etc/cdi/{name}", text)
+    return widget
+
+
+@pytest.fixture
+def widget(the_widget: Widget) -> Widget:
+    """The widget, with no memory of the containers of other tests."""
+    the_widget.forget()
+    return the_widget
+
+
+@pytest.fixture(scope="session")
+def image(host: Host) -> Path:
+    """The archive of an image, where the host finds it too."""
+    directory = host.shared / "image"
+    directory.mkdir()
+    return make_image(directory)
+
+
+@pytest.fixture(scope="session")
+def complaints(host: Host, the_widget: Widget) -> dict[str, str]:
+    """What the shim itself says of each device in WRONG: the line that a user must see whole, by kind of fault."""
+
+    def complaint(kind: str, device: str) -> str:
+        config = oci_config(["true"], {"cdi.k8s.io/test": device})
+        bundle = make_bundle(host.shared / f"bundle-{kind.replace(' ', '-')}", config)
+        done: subprocess.CompletedProcess[str] = host.run("cdi-runc", "create", "--bundle", str(bundle), "none")
+        assert done.returncode == 1, done
+        return done.stderr.removesuffix("\n")
+
+    return {kind: complaint(kind, device) for kind, (device, _) in WRONG.items()}

@@ -1,0 +1,200 @@
+"""Podman, of root and of a plain user: annotations, pods, `play kube`, and its own CDI beside ours."""
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from integration.bundles import PROBE, WIDGET, WITH, WITHOUT, report
+from integration.engines.devices import NEVER, OLDER, ONCE, ONCE_OLDER, WITH_OLDER, WRONG, Widget
+from integration.engines.host import Host
+from integration.engines.image import NAME
+
+ANNOTATION = ["--annotation", f"cdi.k8s.io/test={WIDGET}"]
+VARIABLE = ["--env", f"CDI_DEVICES={WIDGET}"]
+MOUNT = ["--volume", f"/dev/null:/var/run/cdi-devices/{WIDGET}"]
+
+REQUESTS = {
+    "annotation": ANNOTATION,
+    "variable": VARIABLE,
+    "mount": MOUNT,
+}
+# Podman's own CDI. 4.3 reads specs up to version 0.5.0 only, and finds no others' devices.
+NATIVE = ["--device", OLDER]
+NATIVE_REQUESTS = {
+    "native": NATIVE,
+    "native and annotation": [*NATIVE, "--annotation", f"cdi.k8s.io/test={OLDER}"],
+    "native and variable": [*NATIVE, "--env", f"CDI_DEVICES={OLDER}"],
+}
+
+# Podman gives its containers no CAP_MKNOD, and the probe wants to make nodes that it was not given.
+RUN = ["run", "--rm", "--cap-add=MKNOD"]
+
+# The limits are those that a root without CAP_SYS_RESOURCE may set too; the network would be the real machine's.
+SETTINGS = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+netns = "none"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+infra_image = "localhost/probe:1"
+infra_command = "/bin/sleep 3600"
+runtime = "cdi-runc"
+runtime_supports_json = ["cdi-runc", "cdi-crun", "runc", "crun"]
+[engine.runtimes]
+cdi-runc = ["/usr/local/bin/cdi-runc"]
+cdi-crun = ["/usr/local/bin/cdi-crun"]
+"""
+
+# vfs asks nothing of the file system below, which is a stack of others here. A plain user's places are his own.
+STORAGE = """
+[storage]
+driver = "vfs"
+runroot = "/run/containers/storage"
+graphroot = "/var/lib/containers/storage"
+"""
+
+KUBE = f"""
+apiVersion: v1
+kind: Pod
+metadata:
+  name: asking
+  annotations:
+    cdi.k8s.io/test: {WIDGET}
+spec:
+  restartPolicy: Never
+  containers:
+    - name: probe
+      image: localhost/{NAME}
+      imagePullPolicy: Never
+      command: [sh, -c, sleep 3600]
+"""
+
+# A plain user's containers cannot make device nodes: the host's own is bound there, with its own mode and owner.
+PLAIN_WITH = {**WITH, "node": "character special file 1:b 644", "widget": "Permission denied", "same numbers": "absent"}
+
+
+class Podman:
+    """Podman in a machine to spoil, as root or as a plain user of it, with cdi-runc as its runtime."""
+
+    def __init__(self, host: Host, image: Path, user: str = "root", env: Mapping[str, str] | None = None) -> None:
+        """Loads the image."""
+        self.host = host
+        self._as_user = ["runuser", "--user", user, "--"] if user != "root" else []
+        self._env = env
+        self("load", "--input", str(image))
+
+    def __call__(self, *args: str, expect: int = 0) -> "subprocess.CompletedProcess[str]":
+        """Runs a command of podman's, which must end with the status `expect`."""
+        done = self.host.run(*self._as_user, "podman", *args, env=self._env)
+        assert done.returncode == expect, done.stderr
+        return done
+
+
+@pytest.fixture(scope="module")
+def configured(host: Host, the_widget: Widget) -> Host:
+    if not host.has("podman"):
+        pytest.skip("Podman is not installed (make engines)")
+    host.write("/etc/containers/containers.conf", SETTINGS)
+    host.write("/etc/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}')
+    host.write("/etc/containers/storage.conf", STORAGE)
+    return host
+
+
+@pytest.fixture(scope="module")
+def podman(configured: Host, image: Path) -> Iterator[Podman]:
+    podman = Podman(configured, image)
+    yield podman
+    podman("pod", "rm", "--all", "--force", "--time=0")
+    podman("rm", "--all", "--force", "--time=0")
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+@pytest.mark.parametrize("runtime", ["cdi-runc", "cdi-crun"])
+def test_container_gets_the_widget(podman: Podman, widget: Widget, runtime: str, request_: str) -> None:
+    done = podman(f"--runtime={runtime}", *RUN, *REQUESTS[request_], NAME, "sh", "-c", PROBE)
+
+    assert report(done.stdout) == WITH
+    assert widget.standing() == ONCE
+    assert widget.runs() == 1
+
+
+@pytest.mark.parametrize("request_", NATIVE_REQUESTS)
+def test_what_podman_has_edited_itself_is_not_edited_again(podman: Podman, widget: Widget, request_: str) -> None:
+    done = podman(*RUN, *NATIVE_REQUESTS[request_], NAME, "sh", "-c", PROBE)
+
+    assert report(done.stdout) == WITH_OLDER
+    assert widget.standing() == ONCE_OLDER
+    assert widget.runs() == 1
+
+
+def test_container_that_does_not_ask_has_nothing(podman: Podman, widget: Widget) -> None:
+    assert report(podman(*RUN, NAME, "sh", "-c", PROBE).stdout) == WITHOUT
+    assert widget.runs() == 0
+
+
+def test_second_start_of_a_container_makes_no_edit_twice(podman: Podman, widget: Widget) -> None:
+    container = podman("create", "--cap-add=MKNOD", *ANNOTATION, NAME, "sh", "-c", PROBE).stdout.strip()
+
+    for starts in (1, 2):
+        assert report(podman("start", "--attach", container).stdout) == WITH
+        assert (widget.standing(), widget.runs()) == (ONCE, starts)
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_user_sees_what_is_wrong(podman: Podman, complaints: dict[str, str], kind: str) -> None:
+    device, _ = WRONG[kind]
+    done = podman("run", "--rm", "--annotation", f"cdi.k8s.io/test={device}", NAME, "true", expect=126)
+
+    assert complaints[kind] in done.stderr
+
+
+def test_in_a_pod_only_who_asks_gets_the_widget(podman: Podman, widget: Widget) -> None:
+    podman("pod", "create", "--name=shared")
+
+    assert report(podman(*RUN, "--pod=shared", NAME, "sh", "-c", PROBE).stdout) == WITHOUT
+    assert widget.standing() == NEVER
+    assert report(podman(*RUN, "--pod=shared", *ANNOTATION, NAME, "sh", "-c", PROBE).stdout) == WITH
+    assert widget.runs() == 1
+
+
+def test_play_kube_reads_the_annotations_of_the_pod(podman: Podman, widget: Widget) -> None:
+    manifest = podman.host.shared / "pod.yaml"
+    manifest.write_text(KUBE)
+
+    podman("play", "kube", str(manifest))
+    done = podman("exec", "asking-probe", "stat", "-c", "%t:%T", "/dev/widget")
+
+    assert done.stdout == "1:b\n"
+    assert widget.standing() == ONCE
+    assert widget.runs() == 1
+
+
+@pytest.fixture(scope="module")
+def rootless(configured: Host) -> Iterator[Podman]:
+    """Podman of a plain user, with the ids of others that a user namespace of his may have."""
+    host = configured
+    if not host.has("newuidmap"):
+        pytest.skip("uidmap is not installed (make engines)")
+    made = host.run("useradd", "--create-home", "--add-subids-for-system", "--system", "plain")
+    assert made.returncode == 0, made.stderr
+    uid = host.run("id", "-u", "plain").stdout.strip()
+    home, runtime_dir = "/home/plain", f"/run/user/{uid}"
+    host.run("install", "-d", "-o", "plain", "-m", "700", runtime_dir)
+    # His image is his own to read, and the widget's hooks run as him.
+    image = Path(home, "image.tar")
+    host.run("cp", str(host.shared / "image/image.tar"), str(image))
+    host.run("chown", "-R", "plain", home, str(host.shared / "widget"))
+    podman = Podman(host, image, "plain", {"HOME": home, "XDG_RUNTIME_DIR": runtime_dir})
+    yield podman
+    podman("rm", "--all", "--force", "--time=0")
+
+
+@pytest.mark.parametrize("request_", ["annotation", "variable"])
+def test_plain_user_gets_what_he_could_open_himself(rootless: Podman, widget: Widget, request_: str) -> None:
+    done = rootless(*RUN, *REQUESTS[request_], NAME, "sh", "-c", PROBE)
+
+    assert report(done.stdout) == PLAIN_WITH
+    assert widget.runs() == 1
