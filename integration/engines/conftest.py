@@ -1,4 +1,4 @@
-"""The machines to spoil: one of this machine's own engines, one of Debian 13's; in each, cdi-runc, specs and settings."""
+"""The machines to spoil: one with this machine's engines, one with Debian 13's; in each, cdi-runc, specs, settings."""
 
 import os
 import subprocess

@@ -5,7 +5,6 @@ The one table for all engines: knows CDI specs and OCI configs; knows no engine.
 
 import copy
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,19 @@ OLDER = "example.com/older=one"
 WITH_OLDER = {**WITH, "groups": "0"}
 ONCE_OLDER = {**ONCE, "group": 0}
 
+# A spec that stands in two files, so that its device is in conflict, and one whose end is missing.
+GADGET = {
+    "cdiVersion": "0.5.0",
+    "kind": "example.com/gadget",
+    "devices": [{"name": "same", "containerEdits": {"env": ["GADGET=1"]}}],
+}
+WRECK = """\
+cdiVersion: "0.5.0"
+kind: example.com/wreck
+devices:
+  - {name: one, containerEdits: {env: [
+"""
+
 
 class Widget:
     """The widget of integration/bundles.py, and what its hooks have seen of the containers that got it."""
@@ -39,18 +51,12 @@ class Widget:
     def specs(self) -> dict[str, str]:
         """Text of each spec file, by file name: the widget's, an older form of it, two in conflict, a broken one."""
         widget: Any = widget_spec(self.state)
-        edits = widget["devices"][0]["containerEdits"]
-        edits["hooks"].append(
-            {"hookName": "createRuntime", "path": "/bin/sh", "args": ["sh", "-c", self._keep_config()]}
-        )
+        hook = {"hookName": "createRuntime", "path": "/bin/sh", "args": ["sh", "-c", self._keep_config()]}
+        widget["devices"][0]["containerEdits"]["hooks"].append(hook)
         older = copy.deepcopy({**widget, "cdiVersion": "0.5.0", "kind": "example.com/older"})
         del older["devices"][0]["containerEdits"]["additionalGids"]
-        gadget = json.dumps(
-            {"cdiVersion": "0.5.0", "kind": "example.com/gadget", "devices": [_env("same", "GADGET=1")]}
-        )
-        wreck = 'cdiVersion: "0.5.0"\nkind: example.com/wreck\ndevices:\n  - name: one\n    containerEdits: {env: [1'
-        texts = {"widget.json": json.dumps(widget), "older.json": json.dumps(older)}
-        return {**texts, "gadget.json": gadget, "same-gadget.json": gadget, "wreck.yaml": wreck}
+        specs = {"widget": widget, "older": older, "gadget": GADGET, "same-gadget": GADGET}
+        return {**{f"{name}.json": json.dumps(spec) for name, spec in specs.items()}, "wreck.yaml": WRECK}
 
     def forget(self) -> None:
         """Forgets the containers that were."""
@@ -70,30 +76,23 @@ class Widget:
 
     def standing(self) -> dict[str, int]:
         """How often each of the widget's edits stands in that config."""
-        return standing(self.config(), self.state)
+        return self.standing_in(self.config())
+
+    def standing_in(self, config: dict[str, Any]) -> dict[str, int]:
+        """How often each of the widget's edits stands in an OCI config."""
+        process, linux = config.get("process", {}), config.get("linux", {})
+        hooks = config.get("hooks", {}).get("createRuntime", [])
+        rules = [(rule.get("major"), rule.get("minor")) for rule in linux.get("resources", {}).get("devices", [])]
+        return {
+            "env": process.get("env", []).count("WIDGET=yes"),
+            "node": [node["path"] for node in linux.get("devices", [])].count("/dev/widget"),
+            "rule": rules.count((1, 11)),
+            "mount": [mount["destination"] for mount in config.get("mounts", [])].count("/widget"),
+            "hooks": sum(str(self.state) in " ".join(hook.get("args", [])) for hook in hooks),
+            "group": process.get("user", {}).get("additionalGids", []).count(4711),
+        }
 
     def _keep_config(self) -> str:
         # The hook before this one has put the container's state into hook-ran; the bundle's path is in it.
         bundle = rf"""$(sed 's/.*"bundle" *: *"\([^"]*\)".*/\1/' '{self.state}/hook-ran')"""
         return f"""cp "{bundle}/config.json" '{self.state}/' && echo >> '{self.state}/runs'"""
-
-
-def standing(config: dict[str, Any], state: Path) -> dict[str, int]:
-    """How often each edit of the widget that keeps its things in `state` stands in an OCI config."""
-    process, linux = config.get("process", {}), config.get("linux", {})
-    hooks = config.get("hooks", {}).get("createRuntime", [])
-    rules = [(rule.get("major"), rule.get("minor")) for rule in linux.get("resources", {}).get("devices", [])]
-    found = {
-        "env": Counter(process.get("env", []))["WIDGET=yes"],
-        "node": Counter(node["path"] for node in linux.get("devices", []))["/dev/widget"],
-        "rule": Counter(rules)[1, 11],
-        "mount": Counter(mount["destination"] for mount in config.get("mounts", []))["/widget"],
-        "hooks": sum(str(state) in " ".join(hook.get("args", [])) for hook in hooks),
-        "group": Counter(process.get("user", {}).get("additionalGids", []))[4711],
-    }
-    assert found.keys() == ONCE.keys()
-    return found
-
-
-def _env(name: str, entry: str) -> dict[str, object]:
-    return {"name": name, "containerEdits": {"env": [entry]}}

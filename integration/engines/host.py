@@ -12,6 +12,12 @@ from pathlib import Path
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
+# --pdeathsig and --kill-child: when we die, however we die, nothing stays behind.
+NEW_NAMESPACES = (
+    *("setpriv", "--pdeathsig=KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"),
+)
+
 
 class Host:
     """The machine, from when it is made until `close`; all its processes end with it, and with ours."""
@@ -23,11 +29,9 @@ class Host:
         another that it may only read, each at the same path in it.
         """
         self.shared = shared
-        script = Path(__file__).with_name("room.sh")
+        room = Path(__file__).with_name("room.sh")
         self._holder = subprocess.Popen(
-            # --pdeathsig and --kill-child: when we die, however we die, nothing stays behind.
-            ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
-            + ["--propagation=private", "sh", str(script), str(lower), str(shared), str(tree)],
+            [*NEW_NAMESPACES, "sh", *map(str, (room, lower, shared, tree))],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

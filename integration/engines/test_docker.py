@@ -1,15 +1,16 @@
-"""Docker: 20.10, where mounts and the environment are the only requests there can be, and 26, with its own CDI beside."""
+"""Docker: 20.10, where only mounts and the environment can ask, and 26, with its own CDI beside."""
 
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from integration.bundles import PROBE, WIDGET, WITH, WITHOUT, report
 from integration.engines.devices import NEVER, ONCE, WRONG, Widget
 from integration.engines.host import Host
-from integration.engines.image import NAME, Path
+from integration.engines.image import NAME
 
 MOUNT = ["-v", f"/dev/null:/var/run/cdi-devices/{WIDGET}"]
 VARIABLE = ["-e", f"CDI_DEVICES={WIDGET}"]
