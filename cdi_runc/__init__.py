@@ -30,19 +30,20 @@ if TYPE_CHECKING:
     from cdi_runc.cdi.names import is_qualified_name, parse_qualified_name, qualified_name
     from cdi_runc.cdi.registry import DEFAULT_SPEC_DIRS, Device, Registry
     from cdi_runc.cdi.schema import schema
-    from cdi_runc.cdi.spec import load_spec, parse_spec, spec_file_name, validate_spec, write_spec
+    from cdi_runc.cdi.spec import load_spec, parse_spec, validate_spec
     from cdi_runc.cdi.versions import CURRENT_VERSION, KNOWN_VERSIONS, minimum_required_version
+    from cdi_runc.cdi.writing import spec_file_name, write_spec
 
 __all__ = [
     "ANNOTATION_PREFIX",
-    "CDIError",
     "CURRENT_VERSION",
     "DEFAULT_SPEC_DIRS",
+    "KNOWN_VERSIONS",
+    "CDIError",
     "Device",
     "InjectionError",
     "InvalidName",
     "InvalidSpec",
-    "KNOWN_VERSIONS",
     "Problem",
     "Registry",
     "UnresolvableDevices",
@@ -74,8 +75,9 @@ _HOME = {
     "names": ("is_qualified_name", "parse_qualified_name", "qualified_name"),
     "registry": ("DEFAULT_SPEC_DIRS", "Device", "Registry"),
     "schema": ("schema",),
-    "spec": ("load_spec", "parse_spec", "spec_file_name", "validate_spec", "write_spec"),
+    "spec": ("load_spec", "parse_spec", "validate_spec"),
     "versions": ("CURRENT_VERSION", "KNOWN_VERSIONS", "minimum_required_version"),
+    "writing": ("spec_file_name", "write_spec"),
 }
 
 

@@ -40,10 +40,10 @@ def apply(config: "Object", groups: "Groups") -> None:
     if not isinstance(config, dict):
         raise InjectionError(f"the OCI config is {_kind(config)}, not an object")
     draft = dict(config)
-    for kind, edit in _EDITORS.items():
-        made = [(provenance, item) for provenance, edits in groups for item in edits.get(kind) or ()]
+    for kind, editor in _EDITORS.items():
+        made: list[Any] = [(whose, edit) for whose, edits in groups for edit in edits.get(kind, ())]  # type: ignore[attr-defined]
         if made:
-            edit(draft, made)
+            editor(draft, made)
     for _, edits in groups:
         if (rdt := edits.get("intelRdt")) is not None:
             _object(draft, "linux")["intelRdt"] = oci_intel_rdt(rdt)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cdi_runc.cdi.types import ContainerEdits
 
-    Found = tuple[str, ContainerEdits, ContainerEdits]  # the spec file's path, its own edits, the device's edits
+    Found = tuple[str, ContainerEdits, ContainerEdits]  # path of the spec file, its own edits, the device's edits
     Group = tuple[str, ContainerEdits]  # provenance (path of the spec file or name of the device) and edits
     Object = dict[str, Any]  # a JSON object
     Key = tuple[str, str]

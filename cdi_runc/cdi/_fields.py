@@ -1,0 +1,139 @@
+"""Nodes to a spec's fields, as the reference's decoder (Go's encoding/json, strict) has them, guided by schema.json.
+
+Field names match in any case; numbers and booleans become text where a text is wanted; null is as good as not given;
+what is not known or of the wrong type is a problem. Knows the schema, not what the fields mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cdi_runc.cdi._scalars import go_text, key_text
+from cdi_runc.cdi._yaml import Node
+from cdi_runc.cdi.schema import Form, follow, shared_schema, unknown_field, wrong_type
+from cdi_runc.cdi.versions import Path
+
+Faults = list[tuple[Path, str]]
+
+_ZERO = {"string": "", "integer": 0, "boolean": False}
+_MAX_PLAIN = 1e21  # from here on Go writes a float with an exponent, which is no integer
+
+
+def fields(node: Node) -> tuple[Any, Faults]:
+    """The spec in a document's node as plain data in the schema's spelling, and what is wrong with it.
+
+    Where something is wrong an empty value of the right type stands in its place, so that the rest can be checked.
+    """
+    faults: Faults = []
+    return _decode(shared_schema(), node, (), None, faults), faults
+
+
+def locate(node: Node, path: Path) -> Node:
+    """The node at the path in a spec, or the last one on the way to it that is there."""
+    for step in path:
+        if isinstance(step, int) and isinstance(node.value, list) and step < len(node.value):
+            node = node.value[step]
+        elif isinstance(step, str) and isinstance(node.value, dict):
+            found = [value for key, value in node.value.values() if _same(key.value, step)]
+            if not found:
+                break
+            node = found[-1]
+        else:
+            break
+    return node
+
+
+def _same(key: Any, field: str) -> bool:
+    return isinstance(key, str) and _fold(key) == _fold(field)
+
+
+def _fold(name: str) -> str:
+    """The name without regard to case, as Go folds it: the Kelvin sign is a k and the long s an s.
+
+    >>> _fold("Ho\u017ftPath") == _fold("hostPath")
+    True
+    """
+    return name.lower().replace("\u017f", "s")
+
+
+def _decode(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> Any:
+    """The node's value in the schema's form; `old` is what another spelling of the same field has given already."""
+    form = follow(form)
+    match form["type"]:
+        case "object":
+            return _object(form, node, path, old, faults)
+        case "array":
+            return _array(form["items"], node, path, old, faults)
+        case "string" if isinstance(node.value, (bool, int, float)):
+            return go_text(node.value)
+        case "string" if isinstance(node.value, str):
+            return node.value
+        case "boolean" if isinstance(node.value, bool):
+            return node.value
+        case "integer" if type(node.value) in (int, float):
+            return _integer(form, node.value, path, faults)
+    return _wrong(form, node, path, faults)
+
+
+def _wrong(form: Form, node: Node, path: Path, faults: Faults) -> Any:
+    faults.append((path, wrong_type(node.value, form)))
+    return _ZERO.get(form["type"], {} if form["type"] == "object" else [])
+
+
+def _integer(form: Form, value: int | float, path: Path, faults: Faults) -> int:
+    unsigned = form["minimum"] == 0
+    if isinstance(value, float):
+        negative_zero = value == 0 and str(value).startswith("-")
+        if not value.is_integer() or abs(value) >= _MAX_PLAIN or (unsigned and negative_zero):
+            faults.append((path, f"is {value!r}, not {form['description']}"))
+            return 0
+        value = int(value)
+    return value  # its range is for the schema to check
+
+
+def _array(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> list[Any]:
+    if not isinstance(node.value, list):
+        faults.append((path, wrong_type(node.value, {"type": "array"})))
+        return []
+    form = follow(form)
+    result = []
+    for place, item in enumerate(node.value):
+        before = old[place] if old and place < len(old) else None
+        if item.value is None:
+            result.append(_ZERO.get(form["type"], {}))
+        else:
+            result.append(_decode(form, item, (*path, place), before, faults))
+    return result
+
+
+def _object(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> dict[str, Any]:
+    if not isinstance(node.value, dict):
+        faults.append((path, wrong_type(node.value, form)))
+        return {}
+    result = dict(old or {})
+    if "properties" not in form:  # a mapping of texts
+        for name, value in _entries(node, path, faults):
+            empty = value.value is None
+            result[name] = "" if empty else _decode(form["additionalProperties"], value, (*path, name), None, faults)
+        return result
+    spellings: dict[str, list[tuple[str, Node]]] = {}
+    for name, value in _entries(node, path, faults):
+        field = next((field for field in form["properties"] if _fold(field) == _fold(name)), None)
+        if field is None:
+            faults.append(((*path, name), unknown_field(name, form)))
+        elif value.value is not None:
+            spellings.setdefault(field, []).append((name, value))
+    for field, given in spellings.items():
+        for _, value in sorted(given, key=lambda each: each[0]):  # the last in the order of bytes wins
+            result[field] = _decode(form["properties"][field], value, (*path, field), result.get(field), faults)
+    return result
+
+
+def _entries(node: Node, path: Path, faults: Faults) -> list[tuple[str, Node]]:
+    entries = []
+    for key, value in node.value.values():
+        try:
+            entries.append((key_text(key.value), value))
+        except ValueError as error:
+            faults.append(((*path, str(key.value)), str(error)))
+    return entries

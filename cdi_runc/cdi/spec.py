@@ -1,0 +1,158 @@
+"""Spec files: reading and checking (CDI SPEC.md, "CDI JSON Specification").
+
+A spec is a plain dict (see types.py). What JSON schema can say about it stands in schema.json; the other rules stand
+here. Knows one spec at a time; directories of them are the registry's.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from cdi_runc.cdi._fields import fields, locate
+from cdi_runc.cdi._yaml import Node, YAMLError, read
+from cdi_runc.cdi.errors import InvalidName, InvalidSpec, Problem
+from cdi_runc.cdi.names import validate_device_name, validate_kind
+from cdi_runc.cdi.schema import schema_errors
+from cdi_runc.cdi.versions import KNOWN_VERSIONS, Path, requirement
+
+if TYPE_CHECKING:
+    from cdi_runc.cdi.types import Spec
+
+    Fault = tuple[Path, str]
+
+MAX_SIZE = 16 << 20  # bytes; large real specs have some 100 kB
+
+
+def parse_spec(text: str | bytes) -> Spec:
+    """The spec in a YAML or JSON text (bytes: in UTF-8), normalised: fields in their canonical spelling, none null.
+
+    Which of the two it is shows in the text alone; JSON is read as YAML, as the reference does. Raises InvalidSpec with
+    all that is wrong, each with its line and column.
+
+    >>> parse_spec("{cdiVersion: 0.6.0, kind: v.com/gpu, devices: [{name: a, containeredits: {env: [A=1]}}]}")
+    {'cdiVersion': '0.6.0', 'kind': 'v.com/gpu', 'devices': [{'name': 'a', 'containerEdits': {'env': ['A=1']}}]}
+    """
+    try:
+        node = read(text if isinstance(text, str) else text.decode())
+    except UnicodeDecodeError as error:
+        found = f"{error.object[error.start]:#04x}"
+        raise InvalidSpec([Problem("", f"the text is not UTF-8: byte {error.start} is {found}")]) from None
+    except YAMLError as error:
+        raise InvalidSpec([Problem("", str(error), error.line, error.column)]) from None
+    if node.value is None:
+        raise InvalidSpec([Problem("", "the text is empty, not an object with cdiVersion, kind and devices", 1, 1)])
+    spec, faults = fields(node)
+    _raise([*faults, *_rule_errors(spec), *schema_errors(spec)], node)
+    return cast("Spec", spec)
+
+
+def load_spec(path: str | os.PathLike[str]) -> Spec:
+    """The spec in a file. Raises InvalidSpec, also for what is no file, cannot be read, or has more than 16 MiB.
+
+    It never waits: a pipe or device in a spec's place is an error at once.
+    """
+    name = os.fspath(path)
+    try:
+        return parse_spec(_read_file(name))
+    except OSError as error:
+        raise InvalidSpec([Problem("", f"cannot be read: {error.strerror or error}")], name) from None
+    except InvalidSpec as error:
+        raise InvalidSpec(error.problems, name) from None
+
+
+def validate_spec(data: object) -> None:
+    """Raise InvalidSpec unless the data is a spec just as `parse_spec` gives it: canonical spelling, nothing null.
+
+    >>> validate_spec({"cdiVersion": "1.1.0", "kind": "vendor.com/gpu", "devices": []})
+    Traceback (most recent call last):
+        ...
+    cdi_runc.cdi.errors.InvalidSpec: devices: is empty: the devices that can be asked for, at least one
+    """
+    faults = list(schema_errors(data))
+    _raise(faults or _rule_errors(data))
+
+
+def field_text(path: Path) -> str:
+    """A path as people write it.
+
+    >>> field_text(("devices", 0, "containerEdits", "env", 1))
+    'devices[0].containerEdits.env[1]'
+    """
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def _read_file(path: str) -> bytes:
+    # Looked at first, since merely opening some devices does things; the open is checked again, lest it was exchanged.
+    _require_file(os.stat(path))
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
+        _require_file(os.fstat(file.fileno()))
+        text = file.read(MAX_SIZE + 1)
+    if len(text) > MAX_SIZE:
+        raise InvalidSpec([Problem("", f"is larger than {MAX_SIZE >> 20} MiB")])
+    return text
+
+
+def _require_file(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
+        raise InvalidSpec([Problem("", f"is {kind}, not a file")])
+
+
+def _raise(faults: Iterable[Fault], node: Node | None = None) -> None:
+    """Raise InvalidSpec if there are faults: of several about one thing or what is in it the first, by their places."""
+    told: set[Path] = set()
+    problems = []
+    for path, message in faults:
+        if not any(path[:length] in told for length in range(len(path) + 1)):
+            told.add(path)
+            at = locate(node, path) if node else Node(None)
+            problems.append(Problem(field_text(path), message, at.line, at.column))
+    if problems:
+        raise InvalidSpec(sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
+
+
+def _rule_errors(spec: Any) -> Iterator[Fault]:
+    """What is wrong with a spec of the right types beyond what JSON schema can say, or says well."""
+    if "cdiVersion" in spec:
+        yield from _version_errors(spec)
+    if "kind" in spec:
+        try:
+            validate_kind(spec["kind"])
+        except InvalidName as error:
+            yield ("kind",), str(error)
+    yield from _edits_errors(spec.get("containerEdits", {}), ("containerEdits",))
+    first: dict[str, int] = {}
+    for place, device in enumerate(spec.get("devices", ())):
+        path: Path = ("devices", place)
+        if "name" in device:
+            name = device["name"]
+            try:
+                validate_device_name(name)
+            except InvalidName as error:
+                yield (*path, "name"), str(error)
+            if first.setdefault(name, place) != place:
+                yield (*path, "name"), f"is {name!r}, which is the name of devices[{first[name]}] already"
+        yield from _edits_errors(device.get("containerEdits", {}), (*path, "containerEdits"))
+
+
+def _version_errors(spec: Any) -> Iterator[Fault]:
+    version = spec["cdiVersion"].removeprefix("v")  # the reference takes one, SPEC.md does not
+    needed, field = requirement(spec)
+    if version in KNOWN_VERSIONS and KNOWN_VERSIONS.index(version) < KNOWN_VERSIONS.index(needed):
+        reason = f"{field_text(field)} needs {needed}" if field else f"the lowest that there is is {needed}"
+        yield ("cdiVersion",), f"{version} is too low: {reason}"
+
+
+def _edits_errors(edits: Any, path: Path) -> Iterator[Fault]:
+    for field in ("hostInterfaceName", "name"):
+        first: dict[str, int] = {}
+        for place, device in enumerate(edits.get("netDevices", ())):
+            name = device.get(field)
+            if name and first.setdefault(name, place) != place:
+                yield (*path, "netDevices", place, field), f"is {name!r}, as in netDevices[{first[name]}] already"
+    clos = edits.get("intelRdt", {}).get("closID", "")
+    if len(clos.encode("utf-8", "surrogatepass")) > 4095:  # of bytes a schema cannot speak
+        yield (*path, "intelRdt", "closID"), "is longer than 4095 bytes"

@@ -1,0 +1,109 @@
+"""Spec files: writing them, and their names (the reference's pkg/cdi/spec.go)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cdi_runc.cdi._scalars import resolve
+from cdi_runc.cdi.errors import InvalidSpec, Problem
+from cdi_runc.cdi.names import split_kind, validate_kind
+from cdi_runc.cdi.spec import validate_spec
+from cdi_runc.cdi.versions import minimum_required_version
+
+if TYPE_CHECKING:
+    from cdi_runc.cdi.types import Spec
+
+# Characters that JSON may hold as they are, but not a JSON text that is to be read as YAML.
+_NOT_IN_YAML = re.compile("[\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
+
+
+def write_spec(
+    spec: Spec, path: str | os.PathLike[str], *, overwrite: bool = True, lowest_version: bool = False
+) -> str:
+    """Write a spec to a file, whole or not at all, and return the file's path.
+
+    JSON where the path ends in `.json`, else YAML; a path without either ending gets `.yaml`, since no other file is
+    read. The directory is made if need be. With `lowest_version` the spec is written as of the lowest version that its
+    contents allow. Raises InvalidSpec for a spec that could not be read back, FileExistsError where there is a file
+    that must not be overwritten, and OSError.
+    """
+    name = os.fspath(path)
+    if not name.endswith((".yaml", ".json")):
+        name += ".yaml"
+    if lowest_version:
+        spec = {**spec, "cdiVersion": minimum_required_version(spec)}
+    validate_spec(spec)
+    try:
+        text = (_json if name.endswith(".json") else _yaml)(spec).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidSpec([Problem("", f"half a surrogate pair ({error.object[error.start]!r}) is no text")]) from None
+    _write_file(name, text, overwrite)
+    return name
+
+
+def spec_file_name(kind: str, transient_id: str | None = None) -> str:
+    """The name, without directory and ending, that the reference gives to the spec file of a kind.
+
+    There is one such file for a kind, or one for each `transient_id`: the id of what the spec is made for and goes
+    with, say a container. Raises InvalidName.
+
+    >>> spec_file_name("vendor.com/gpu"), spec_file_name("vendor.com/gpu", "pod/1")
+    ('vendor.com-gpu', 'vendor.com-gpu_pod_1')
+    """
+    validate_kind(kind)
+    name = "-".join(split_kind(kind))
+    return name if transient_id is None else f"{name}_{transient_id.replace('/', '_')}"
+
+
+def _json(spec: Any) -> str:
+    text = json.dumps(spec, indent=2, ensure_ascii=False) + "\n"
+    return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _yaml(spec: Any) -> str:
+    text: str = yaml.dump(
+        spec, Dumper=_Dumper, explicit_start=True, sort_keys=False, allow_unicode=True, width=float("inf")
+    )
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what our own reading would not take for text, and writes out what is there twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if resolve(text) == text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _quoted)
+
+
+def _write_file(path: str, text: bytes, overwrite: bool) -> None:
+    directory = os.path.dirname(path) or "."
+    os.makedirs(directory, exist_ok=True)
+    # The name has no ending of a spec file, so that nobody reads it half written.
+    descriptor, temporary = tempfile.mkstemp(prefix=".spec-", suffix=".tmp", dir=directory)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o644)  # every engine and every user may see which devices there are
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        if overwrite:
+            os.replace(temporary, path)
+        else:
+            os.link(temporary, path)
+            os.unlink(temporary)
+    except BaseException:
+        os.unlink(temporary)
+        raise
