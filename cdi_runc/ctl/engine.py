@@ -1,0 +1,267 @@
+"""`cdictl engine`: register cdi-runc with the container engines of this host, look at it, try it, take it back."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from cdi_runc.ctl.options import Options, output_option
+from cdi_runc.ctl.output import echo_data, echo_table
+from cdi_runc.engines import NAMES, journal, launcher, registration
+from cdi_runc.engines import engine as engine_of
+from cdi_runc.engines.engine import Engine, EngineError, Found, NotInstalled, Wish
+
+_ENGINE = click.argument("name", metavar="ENGINE", type=click.Choice(NAMES))
+_CONFIG = click.option("--config", metavar="PATH", help="The engine's config file, if it isn't where it usually is.")
+_RUNTIME = click.option("--runtime-name", default="cdi-runc", show_default=True, help="The engine's name for it.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing, print what would change as a diff.")
+_RESTART = click.option("--restart", is_flag=True, help="Make the running engine read it now.")
+
+
+def _plainly(command: Callable[..., None]) -> Callable[..., None]:
+    """What an engine won't do is one line for the user."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **named: Any) -> None:
+        try:
+            command(*args, **named)
+        except EngineError as fault:
+            raise click.ClickException(str(fault)) from None
+
+    return wrapped
+
+
+@click.group()
+def engine() -> None:
+    """Register cdi-runc with Docker, Podman, containerd, CRI-O, k3s or RKE2."""
+
+
+@engine.command(name="list")
+@output_option("table", "json", "yaml")
+@_plainly
+def list_(output: str) -> None:
+    """List the engines of this host, and whether they know cdi-runc."""
+    rows = [row for name in NAMES if (row := _row(name))]
+    if output != "table":
+        echo_data({"engines": rows}, output)
+        return
+    head = ("ENGINE", "VERSION", "RUNNING", "CDI ITSELF", "CDI-RUNC AS", "CONFIG")
+    echo_table(head, [_cells(row) for row in rows])
+    for row in rows:
+        if row["fault"]:
+            click.echo(f"cdictl: {row['engine']}: {row['fault']}", err=True)
+
+
+@engine.command()
+@click.argument("names", metavar="[ENGINE]...", nargs=-1, type=click.Choice(NAMES))
+@output_option("table", "json", "yaml")
+@_plainly
+def status(names: tuple[str, ...], output: str) -> None:
+    """Show where cdi-runc is registered, whether the files are as we left them, and what the engine makes of it."""
+    directory = journal.state_directory()
+    records = [record for record in registration.registrations(directory) if not names or record["engine"] in names]
+    rows: list[dict[str, Any]] = [
+        {
+            "engine": record["engine"],
+            "runtime": record["runtime"],
+            "path": record["path"],
+            "default": record["default"],
+            "engine_says": _verdict(record),
+            "files": [{"path": file["path"], "state": registration.state(file)} for file in record["files"]],
+        }
+        for record in records
+    ]
+    if output != "table":
+        echo_data({"registrations": rows}, output)
+    elif not rows:
+        click.echo("cdi-runc is not registered with any engine (see: cdictl engine list)")
+    for row in rows if output == "table" else []:
+        click.echo(f"{row['engine']}: {row['runtime']} is {row['path']}{', the default' if row['default'] else ''}")
+        click.echo(f"  the engine: {row['engine_says']}")
+        for file in row["files"]:
+            click.echo(f"  {file['path']}: {file['state']}")
+
+
+@engine.command()
+@_ENGINE
+@_RUNTIME
+@click.option("--wrap", default="runc", show_default=True, metavar="runc|crun|PATH", help="The runtime behind it.")
+@click.option("--set-as-default", is_flag=True, help="Use it for containers that name no runtime.")
+@_CONFIG
+@click.option("--drop-in", metavar="PATH", help="Write to this file, where the engine reads such files.")
+@_DRY_RUN
+@_RESTART
+@click.option("--force", is_flag=True, help="Take the name even if another runtime has it.")
+@click.pass_obj
+@_plainly
+def enable(options: Options, /, name: str, runtime_name: str, wrap: str, config: str | None, **how: Any) -> None:
+    """Register cdi-runc as a runtime of ENGINE. What its files held before comes back with `disable`."""
+    module = engine_of(name)
+    found = module.find(config)
+    path, scripts = launcher.launcher(wrap, runtime_name, options.config)
+    wish = Wish(runtime_name, path, wrap, how["set_as_default"], how["drop_in"])
+    outcome = registration.enable(
+        module,
+        found,
+        wish,
+        scripts,
+        directory=journal.state_directory(),
+        force=how["force"],
+        dry_run=how["dry_run"],
+        reload=how["restart"],
+    )
+    _report(
+        outcome,
+        how["dry_run"],
+        f"{name}: {runtime_name} is registered",
+        f"{name}: {runtime_name} was registered already",
+    )
+    if not how["dry_run"]:
+        for line in [*launcher.missing_runtime(wrap), *module.advice(found, wish)]:
+            click.echo(f"  {line}")
+
+
+@engine.command()
+@_ENGINE
+@_RUNTIME
+@_CONFIG
+@_DRY_RUN
+@_RESTART
+@click.option("--force", is_flag=True, help="Even if running containers use it.")
+@_plainly
+def disable(name: str, runtime_name: str, config: str | None, dry_run: bool, restart: bool, force: bool) -> None:
+    """Take cdi-runc out of ENGINE's files, and put back what was there before."""
+    directory = journal.state_directory()
+    module = engine_of(name)
+    record = _recorded(directory, name, runtime_name, config)
+    if record is None:
+        click.echo(f"{name}: {runtime_name} is not registered, nothing to do")
+        return
+    outcome = registration.disable(
+        module,
+        _found(module, record["config"] if record["explicit"] else None),
+        record,
+        directory=directory,
+        force=force,
+        dry_run=dry_run,
+        reload=restart,
+    )
+    _report(outcome, dry_run, f"{name}: {runtime_name} is taken out", f"{name}: {runtime_name} was taken out already")
+
+
+@engine.command()
+@_ENGINE
+@_RUNTIME
+@_CONFIG
+@click.option("--image", help="An image with sh and sleep, instead of one made from busybox.")
+@output_option("table", "json", "yaml")
+@click.pass_obj
+@_plainly
+def test(options: Options, /, name: str, runtime_name: str, config: str | None, image: str | None, output: str) -> None:
+    """Start a throw-away container with a harmless device through ENGINE, and say what works."""
+    from cdi_runc.engines import trial
+    from cdi_runc.shim import places, settings
+
+    module = engine_of(name)
+    ours = settings.read(options.config or places.config_path(os.environb, not places.is_host_root()))
+    if ours["fault"]:
+        raise EngineError(ours["fault"])
+    if options.spec_dirs:
+        ours["spec-dirs"] = list(options.spec_dirs)
+    steps = []
+    for step in trial.run(module, module.find(config), runtime_name, ours, image):
+        steps.append(step)
+        if output == "table":
+            click.echo(f"{'ok    ' if step.works else 'FAILED'}  {step.name}: {step.seen}")
+    if output != "table":
+        echo_data({"steps": [vars(step) for step in steps]}, output)
+    if not all(step.works for step in steps):
+        raise click.exceptions.Exit(1)
+
+
+def _row(name: str) -> dict[str, Any] | None:
+    """What `list` says of an engine, None where it isn't installed."""
+    module = engine_of(name)
+    row: dict[str, Any] = {"engine": name, "version": "", "binary": "", "config": "", "running": None, "cdi": ""}
+    row |= {"registered": {}, "default": "", "fault": ""}
+    try:
+        found = module.find(None)
+        row |= {"version": found.version, "binary": found.binary, "config": found.config}
+        row |= {"running": found.running, "cdi": found.cdi}
+        known = module.runtimes(found)
+        row["registered"] = {
+            runtime: str(handler["path"])
+            for runtime, handler in known.handlers.items()
+            if _is_ours(str(handler["path"]))
+        }
+        row["default"] = known.default
+    except NotInstalled:
+        return None
+    except EngineError as fault:
+        row["fault"] = str(fault)
+    return row
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    running = {None: "-", True: "yes", False: "no"}[row["running"]]
+    registered = ", ".join(f"{name} (default)" if name == row["default"] else name for name in row["registered"])
+    return row["engine"], row["version"], running, row["cdi"], registered or "-", row["config"]
+
+
+def _is_ours(path: str) -> bool:
+    """Is it one of our launchers, or a script of ours around one?"""
+    name = os.path.basename(os.path.realpath(path))
+    return name.startswith("cdi-") or path.startswith(os.path.join(journal.state_directory(), "bin/"))
+
+
+def _verdict(record: registration.Registration) -> str:
+    """Does the engine, asked now, know the registered runtime?"""
+    module = engine_of(record["engine"])
+    try:
+        known = module.runtimes(module.find(record["config"] if record["explicit"] else None))
+    except EngineError as fault:
+        return str(fault)
+    handler = known.handlers.get(record["runtime"])
+    if not handler or handler["path"] != record["path"]:
+        return f"does not know {record['runtime']} (any more)"
+    if record["default"] and known.default != record["runtime"]:
+        return f"knows it, but its default is {known.default}"
+    return "knows it"
+
+
+def _recorded(directory: str, name: str, runtime: str, config: str | None) -> registration.Registration | None:
+    """The registration that is meant; without --config the one in the engine's usual file, or the only one."""
+    records = [record for record in registration.registrations(directory, name) if record["runtime"] == runtime]
+    if config:
+        return next((record for record in records if record["config"] == os.path.abspath(config)), None)
+    usual = [record for record in records if not record["explicit"]]
+    if not usual and len(records) > 1:
+        raise EngineError(
+            f"{runtime} is registered in {', '.join(record['config'] for record in records)}: --config says which"
+        )
+    return next(iter(usual or records), None)
+
+
+def _found(module: Engine, config: str | None) -> Found | None:
+    """The engine, or None where it has been uninstalled since."""
+    try:
+        return module.find(config)
+    except NotInstalled:
+        return None
+
+
+def _report(outcome: registration.Outcome, dry_run: bool, done: str, nothing: str) -> None:
+    for line in outcome.said:
+        click.echo(f"cdictl: {line}", err=True)
+    if dry_run:
+        click.echo(outcome.diff() or "nothing would change\n", nl=False)
+    elif outcome.changes:
+        click.echo(done)
+        for change in outcome.changes:
+            click.echo(f"  {'removed' if change.after is None else 'wrote'} {change.path}")
+    else:
+        click.echo(nothing)

@@ -1,0 +1,31 @@
+"""How each container engine registers an OCI runtime, one module an engine.
+
+Nothing here knows what the runtime does: to these modules `cdi-runc` is a path with a name. Each engine module says
+what is to stand where in the engine's own files (`plan`) and what the engine makes of it (`runtimes`); writing, taking
+back and recovering are the same for all and stand in `registration` and `journal`.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from cdi_runc.engines.engine import Engine
+
+# Where each engine is: a module, or a value in one. They are imported when asked for, which keeps cdictl quick.
+_PLACES = {
+    "docker": "docker",
+    "podman": "podman",
+    "containerd": "containerd",
+    "crio": "crio",
+    "nerdctl": "nerdctl",
+    "k3s": "rancher:K3S",
+    "rke2": "rancher:RKE2",
+}
+NAMES = tuple(_PLACES)
+
+
+def engine(name: str) -> Engine:
+    """The engine of that name, one of NAMES; raises KeyError otherwise."""
+    module, _, value = _PLACES[name].partition(":")
+    found: Engine = importlib.import_module(f"cdi_runc.engines.{module}")
+    return getattr(found, value) if value else found

@@ -1,0 +1,208 @@
+"""Change several files as one: all of them are changed and the change is confirmed, or all are as they were.
+
+Before the first file is touched, what each held and what it is about to hold is written to `pending.json`. A process
+that dies in the middle leaves that file behind, and the next call rolls back by it. Knows no engine and no syntax.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from cdi_runc.engines.engine import EngineError, is_root
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file's text before and after (None: no file), and what `stat` says of it, or is to say of a new one."""
+
+    path: str
+    before: str | None
+    after: str | None
+    mode: int = 0o644
+    owner: tuple[int, int] | None = None  # uid, gid; None: whoever runs us
+    made: tuple[str, ...] = ()  # the folders that had to be made for it, outermost first
+
+
+def state_directory() -> str:
+    """Where the journal is kept: /var/lib for root, the user's own state folder otherwise."""
+    if is_root():
+        return "/var/lib/cdi-runc"
+    return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "cdi-runc")
+
+
+@contextmanager
+def locked(directory: str) -> Iterator[list[str]]:
+    """Keep other calls out of the journal in `directory`; yields what was said while recovering a change cut short."""
+    path = os.path.join(directory, "lock")
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        raise _unwritable(path, fault) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield recover(directory)
+    finally:
+        os.close(lock)
+
+
+def recover(directory: str) -> list[str]:
+    """Roll back a change that was cut short, if there is one; says what it did, a line a file."""
+    pending = os.path.join(directory, "pending.json")
+    text = read(pending)
+    if text is None:
+        return []
+    said = roll_back([Change(**entry) for entry in json.loads(text)])
+    os.unlink(pending)
+    return said
+
+
+def commit(directory: str, changes: Sequence[Change], confirm: Callable[[], None]) -> None:
+    """Make the changes, then call `confirm`; if anything raises, everything is put back and it is raised again."""
+    pending = os.path.join(directory, "pending.json")
+    entries = json.dumps([asdict(change) for change in changes])
+    make(Change(pending, None, entries, mode=0o600))
+    try:
+        for change in changes:
+            make(change)
+        confirm()
+    except BaseException:
+        roll_back(changes)
+        os.unlink(pending)
+        raise
+    os.unlink(pending)
+
+
+def roll_back(changes: Sequence[Change]) -> list[str]:
+    """Put back what each file held. One that somebody else has changed in between is left alone, and named."""
+    said = []
+    for change in reversed(changes):
+        _unlink(_temporary(change.path))
+        now = read(change.path)
+        if now == change.after and now != change.before:
+            make(Change(change.path, now, change.before, change.mode, change.owner))
+            said.append(f"{change.path}: put back as it was, since the last change of it was cut short")
+        elif now != change.before:
+            said.append(f"{change.path}: changed by someone else since, left as it is")
+        if change.before is None and now in (None, change.after):
+            _remove_folders(change.made)
+    return said
+
+
+def read(path: str) -> str | None:
+    """A file's text, exact for any bytes (PEP 383), or None where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as fault:
+        raise EngineError(f"can't read {path}: {fault.strerror}") from None
+
+
+def change_of(path: str, after: str | None, mode: int = 0o644) -> Change:
+    """The change that makes `path` hold `after`, with what stands there now; raises if we may not touch it."""
+    before = read(path)
+    if before is None:
+        return Change(path, None, after, mode, made=_missing_folders(os.path.dirname(path)))
+    about = os.stat(path)
+    return Change(path, before, after, stat.S_IMODE(about.st_mode), (about.st_uid, about.st_gid))
+
+
+def followed(path: str) -> str:
+    """The file that is really meant by `path`, links followed; raises where a link leads to what isn't the engine's."""
+    path = os.path.abspath(path)
+    if not os.path.islink(path):
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise EngineError(f"{path} is not a regular file")
+        return path
+    target = os.path.realpath(path)
+    if not os.path.isfile(target):
+        raise EngineError(f"{path} is a link to {target}, which is not a file")
+    owners = {os.lstat(path).st_uid, os.stat(target).st_uid}
+    if not owners <= {0, os.geteuid()}:
+        raise EngineError(f"{path} is a link to {target}, which belongs to another user: name the file with --config")
+    return target
+
+
+def make(change: Change) -> None:
+    """Write or remove the file as the change says, whole or not at all; raises EngineError naming the file."""
+    try:
+        if change.after is None:
+            _unlink(change.path)
+            _remove_folders(change.made)
+        else:
+            os.makedirs(os.path.dirname(change.path), mode=0o755, exist_ok=True)
+            _write(change, change.after)
+    except OSError as fault:
+        raise _unwritable(change.path, fault) from None
+
+
+def _write(change: Change, text: str) -> None:
+    """Replace the file by rename, so that a reader sees the old or the new one; labels (SELinux) come along."""
+    temporary = _temporary(change.path)
+    _unlink(temporary)
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        stream.write(text)
+        stream.flush()
+        if change.owner:
+            os.fchown(file, *change.owner)
+        os.fchmod(file, change.mode)
+        _copy_labels(change.path, temporary)
+        os.fsync(file)
+    os.rename(temporary, change.path)
+    folder = os.open(os.path.dirname(change.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _copy_labels(source: str, target: str) -> None:
+    try:
+        for name in os.listxattr(source):
+            os.setxattr(target, name, os.getxattr(source, name))
+    except OSError as fault:
+        if fault.errno not in (errno.ENOENT, errno.ENOTSUP, errno.EPERM, errno.EACCES):
+            raise
+
+
+def _temporary(path: str) -> str:
+    """Always the same name for a file, so that recovering finds what a killed process left."""
+    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.cdi-runc")
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+
+
+def _missing_folders(folder: str) -> tuple[str, ...]:
+    missing: list[str] = []
+    while folder and not os.path.isdir(folder):
+        missing.insert(0, folder)
+        folder = os.path.dirname(folder)
+    return tuple(missing)
+
+
+def _remove_folders(folders: Sequence[str]) -> None:
+    for folder in reversed(folders):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return  # somebody else uses it by now
+
+
+def _unwritable(path: str, fault: OSError) -> EngineError:
+    hint = "; run this as root" if fault.errno in (errno.EACCES, errno.EPERM) and not is_root() else ""
+    return EngineError(f"can't write {path}: {fault.strerror}{hint}")

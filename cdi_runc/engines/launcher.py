@@ -1,0 +1,50 @@
+"""Which executable an engine is to be given for "cdi-runc around this runtime".
+
+Every engine takes a bare path and no arguments, so what the path alone can't say (a runtime outside PATH, other
+settings) goes into a two-line script of our own.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+
+from cdi_runc.engines import journal
+from cdi_runc.engines.engine import EngineError, FilePlan, Put
+
+
+def launcher(wraps: str, runtime: str, settings: str | None) -> tuple[str, list[FilePlan]]:
+    """The path to register, and the script that has to be written for it, if one has to.
+
+    `wraps` is a runtime's name (`runc`, `crun`, `youki`) or absolute path, `runtime` the name that the engine gets,
+    `settings` a config file of cdi-runc other than the usual one. Raises EngineError where there is nothing to run.
+    """
+    if "/" not in wraps and not settings:
+        return installed(f"cdi-{wraps}"), []
+    arguments = [installed("cdi-runc" if "/" in wraps else f"cdi-{wraps}")]
+    if "/" in wraps:
+        if not (os.path.isabs(wraps) and os.access(wraps, os.X_OK) and os.path.isfile(wraps)):
+            raise EngineError(f"{wraps} is not an executable: --wrap takes a runtime's name or its absolute path")
+        arguments.append(f"--cdi-runtime={wraps}")
+    if settings:
+        arguments.append(f"--cdi-config={os.path.abspath(settings)}")
+    path = os.path.join(journal.state_directory(), "bin", runtime)
+    script = f'#!/bin/sh\nexec {shlex.join(arguments)} "$@"\n'
+    return path, [FilePlan(path, "text", (Put((), script),), mode=0o755)]
+
+
+def installed(name: str) -> str:
+    """Where the launcher `name` is: beside the cdictl that runs, or on PATH."""
+    beside = os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(sys.executable)
+    for folder in (*beside, *os.environ.get("PATH", os.defpath).split(":")):
+        path = os.path.join(folder, name)
+        if os.path.isabs(path) and os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    raise EngineError(f"{name} is not installed: no such command beside cdictl or on PATH")
+
+
+def missing_runtime(wraps: str) -> list[str]:
+    """A line of warning if the runtime to wrap is not on this host."""
+    return [] if shutil.which(wraps) else [f"{wraps} is not on PATH: containers will not start until it is installed"]

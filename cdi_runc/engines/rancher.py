@@ -1,0 +1,139 @@
+"""k3s and RKE2: a block at the end of the Go template from which they write their containerd's config.
+
+They write that config anew at each start, so a template beside it is the only place that lasts. Since September 2023 it
+may begin with `{{ template "base" . }}`, all that they would write without it; and what the block stands for is taken
+from the config that they wrote last. Its SystemdCgroup stays theirs to choose.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cdi_runc.engines import containerd, containers, edit_toml, journal
+from cdi_runc.engines.ask import ask, binary, version
+from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes, Trial, Value, Wish, pod_request
+
+_NO_TRIAL = "k3s and RKE2 start containers for their kubelet only: try the RuntimeClass with a pod instead"
+_BASE = '{{ template "base" . }}\n'
+
+
+@dataclass(frozen=True)
+class Rancher:
+    """One of the two; they differ in their name and folder alone."""
+
+    name: str
+    folder: str
+    unit: str
+
+    def find(self, config: str | None) -> Found:
+        """The distribution on this host; `config` is the template if it isn't where it usually is."""
+        path = binary(self.name, self.name)
+        number = version(ask([path, "--version"]))
+        running = os.path.exists(f"/run/{'k3s' if self.name == 'k3s' else 'rke2'}")
+        return Found(self.name, path, number, config or self._template(), running, "on", config is not None)
+
+    def runtimes(self, found: Found) -> Runtimes:
+        """The handlers of the generated config, and those of the template, which will be in the next one."""
+        generated = os.path.join(os.path.dirname(found.config), "config.toml")
+        text = journal.read(generated)
+        if text is None:
+            raise EngineError(f"{generated} does not exist yet: start {self.name} once, it is written then")
+        settings = edit_toml.parse(text)
+        for key in ("plugins", _plugin(settings), "containerd"):
+            inner = settings.get(key)
+            settings = inner if isinstance(inner, dict) else {}
+        tables = settings.get("runtimes")
+        handlers: dict[str, Mapping[str, object]] = {}
+        for name, table in tables.items() if isinstance(tables, Mapping) else ():
+            options = table.get("options", {})
+            handlers[name] = {"path": options.get("BinaryName") or "runc", **table}
+        handlers.update(_handlers_of_template(journal.read(found.config) or ""))
+        return Runtimes(str(settings.get("default_runtime_name") or "runc"), handlers)
+
+    def plan(self, found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
+        """The handler as a block at the end of the template."""
+        if wish.default or wish.drop_in:
+            raise EngineError(
+                f"{self.name} takes its default runtime from its own config: leave --drop-in and --set-as-default out,"
+                f" and write default-runtime: {wish.runtime} into /etc/rancher/{self.name}/config.yaml"
+            )
+        template = journal.read(found.config)
+        generated = edit_toml.parse(journal.read(os.path.join(os.path.dirname(found.config), "config.toml")) or "")
+        section = f'plugins."{_plugin(generated)}".containerd.runtimes."{wish.runtime}"'
+        new = containerd.handler(known, wish)
+        options = new.pop("options")
+        block = f"\n[{section}]\n{_lines(new)}\n[{section}.options]\n{_lines(options)}"
+        block += "  SystemdCgroup = {{ .SystemdCgroup }}\n"
+        start = _BASE if template is None else ""
+        return [FilePlan(found.config, "text", (Put((), block),), start)]
+
+    def reload(self, found: Found, runtime: str | None) -> None:
+        """Both write the config and start their containerd only when they start themselves."""
+        if found.explicit or not os.path.isdir("/run/systemd/system"):
+            raise EngineError(f"no systemd unit runs this {self.name}: restart it yourself, and leave --restart out")
+        ask(["systemctl", "restart", self.unit], timeout=300)
+
+    def advice(self, found: Found, wish: Wish) -> list[str]:
+        """How to have it read, and how to ask for a device."""
+        return [
+            f"{self.name} reads it after: systemctl restart {self.unit} (or its agent's unit)",
+            pod_request(wish.runtime),
+        ]
+
+    def mine(self, command: Sequence[str]) -> bool:
+        """containerd's shim, connected to the distribution's own socket."""
+        return "/k3s/" in (containers.option(command, "-address") or "")
+
+    def takes_annotations(self, found: Found) -> bool:
+        """Pods have them."""
+        return True
+
+    def load_image(self, found: Found, archive: str, image: str) -> None:
+        """There is no trial here."""
+        raise EngineError(_NO_TRIAL)
+
+    def start(self, found: Found, trial: Trial) -> int:
+        """There is no trial here."""
+        raise EngineError(_NO_TRIAL)
+
+    def clean(self, found: Found, trial: Trial, image: bool) -> None:
+        """Nothing was started."""
+
+    def _template(self) -> str:
+        """containerd 2's config has its own template; which one is in use shows in the config they wrote."""
+        text = journal.read(os.path.join(self.folder, "config.toml")) or ""
+        schema = edit_toml.parse(text).get("version", 2)
+        name = "config-v3.toml.tmpl" if isinstance(schema, int) and schema >= 3 else "config.toml.tmpl"
+        return os.path.join(self.folder, name)
+
+
+K3S = Rancher("k3s", "/var/lib/rancher/k3s/agent/etc/containerd", "k3s")
+RKE2 = Rancher("rke2", "/var/lib/rancher/rke2/agent/etc/containerd", "rke2-server")
+
+
+def _plugin(settings: Mapping[str, object]) -> str:
+    schema = settings.get("version", 2)
+    return "io.containerd.cri.v1.runtime" if isinstance(schema, int) and schema >= 3 else "io.containerd.grpc.v1.cri"
+
+
+def _lines(values: Value) -> str:
+    """Plain values as TOML; JSON's strings, numbers and lists are also TOML's."""
+    if not isinstance(values, Mapping):
+        return ""
+    return "".join(f"  {key} = {json.dumps(value)}\n" for key, value in values.items() if key != "SystemdCgroup")
+
+
+def _handlers_of_template(text: str) -> dict[str, Mapping[str, object]]:
+    """The handlers at the end of a template, as far as they are plain TOML."""
+    handlers: dict[str, Mapping[str, object]] = {}
+    name = ""
+    for line in text.splitlines():
+        header = line.strip()
+        if header.startswith("[") and ".runtimes." in header:
+            name = header.rpartition(".runtimes.")[2].rstrip("]").removesuffix(".options").strip('"')
+        elif "BinaryName" in header and "=" in header and name:
+            handlers[name] = {"path": header.partition("=")[2].strip().strip('"')}
+    return handlers

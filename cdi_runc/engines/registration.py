@@ -1,0 +1,304 @@
+"""Register cdi-runc with an engine and take it back: the part that is the same for every engine.
+
+An engine's `plan` says what is to stand where. Here it is put into the files, written through the journal, confirmed by
+the engine itself, and kept as a record from which `disable` puts back what was there. Knows no engine by name.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypedDict
+
+from cdi_runc.engines import containers, edits, journal
+from cdi_runc.engines.engine import Engine, EngineError, FilePlan, Found, Runtimes, Wish
+from cdi_runc.engines.journal import Change
+
+
+class FileRecord(TypedDict):
+    """One file that a registration changed."""
+
+    path: str
+    syntax: str
+    start: str
+    before: str | None
+    after: str
+    mode: int
+    owner: list[int] | None
+    made: list[str]
+    undos: list[edits.Undo]
+
+
+class Registration(TypedDict):
+    """cdi-runc under one name in one engine's config."""
+
+    engine: str
+    config: str
+    explicit: bool
+    runtime: str
+    path: str
+    wraps: str
+    default: bool
+    files: list[FileRecord]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call changed, or would change in a dry run, and what it has to say, a line each."""
+
+    changes: Sequence[Change]
+    said: Sequence[str] = ()
+
+    def diff(self) -> str:
+        """The changes as a unified diff."""
+        lines: list[str] = []
+        for change in self.changes:
+            before, after = ((text or "").splitlines(keepends=True) for text in (change.before, change.after))
+            from_, to = (change.path if text is not None else "/dev/null" for text in (change.before, change.after))
+            lines += difflib.unified_diff(before, after, from_, to)
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def registrations(directory: str, engine: str | None = None) -> list[Registration]:
+    """What is registered, all engines or one."""
+    text = journal.read(_records(directory))
+    records: list[Registration] = json.loads(text) if text else []
+    return [record for record in records if engine in (None, record["engine"])]
+
+
+def enable(
+    engine: Engine,
+    found: Found,
+    wish: Wish,
+    scripts: Sequence[FilePlan] = (),
+    *,
+    directory: str,
+    force: bool = False,
+    dry_run: bool = False,
+    reload: bool = False,
+) -> Outcome:
+    """Make `wish` true in the engine's files; a second time changes nothing.
+
+    `scripts` are files of our own that belong to it. Raises EngineError, with everything as it was.
+    """
+    with _reading() if dry_run else journal.locked(directory) as said:
+        others = registrations(directory)
+        mine = _pop(others, found, wish.runtime)
+        known = engine.runtimes(found)
+        _refuse_taken(known, wish, mine, force)
+        planned = [_planned(plan, mine) for plan in [*scripts, *engine.plan(found, wish, _without(known, mine))]]
+        files = [file for file, _ in planned]
+        changes = [*(change for _, change in planned), *_left_over(mine, files)]
+        changes = [change for change in changes if change.before != change.after]
+        record = Registration(
+            engine=found.name,
+            config=found.config,
+            explicit=found.explicit,
+            runtime=wish.runtime,
+            path=wish.path,
+            wraps=wish.wraps,
+            default=wish.default,
+            files=files,
+        )
+        if dry_run or (not changes and mine):
+            return Outcome(changes, said)
+        everything = [*changes, _record_change(directory, [*others, record])]
+        _commit(engine, found, directory, everything, known, wish, reload)
+        return Outcome(changes, said)
+
+
+def disable(
+    engine: Engine,
+    found: Found | None,
+    record: Registration,
+    *,
+    directory: str,
+    force: bool = False,
+    dry_run: bool = False,
+    reload: bool = False,
+) -> Outcome:
+    """Take a registration back; `found` is None where the engine itself is gone. Raises as `enable` does."""
+    with _reading() if dry_run else journal.locked(directory) as said:
+        others = [other for other in registrations(directory) if _key(other) != _key(record)]
+        in_use = [] if force else containers.using([record["path"]], engine.mine)
+        if in_use:
+            names = ", ".join(in_use[:5]) + (" ..." if len(in_use) > 5 else "")
+            raise EngineError(f"running containers use {record['runtime']} ({names}): stop them, or --force")
+        record = copy.deepcopy(record)
+        _bequeath(record, others)
+        changes = [_taken_back(file) for file in record["files"]]
+        changes = [change for change in changes if change.before != change.after]
+        if dry_run:
+            return Outcome(changes, said)
+        everything = [*changes, _record_change(directory, others)]
+        if found is None:
+            journal.commit(directory, everything, lambda: None)
+        else:
+            _commit(engine, found, directory, everything, engine.runtimes(found), None, reload, gone=record["runtime"])
+        return Outcome(changes, said)
+
+
+def state(file: FileRecord) -> str:
+    """How a registration's file stands now: "as we left it", "changed since", "taken out", "gone"."""
+    now = journal.read(file["path"])
+    if now is None:
+        return "gone"
+    if now == file["after"]:
+        return "as we left it"
+    return "taken out" if _base(file, now) == now else "changed since"
+
+
+@contextmanager
+def _reading() -> Iterator[list[str]]:
+    """In place of the lock where nothing will be written."""
+    yield []
+
+
+def _refuse_taken(known: Runtimes, wish: Wish, mine: Registration | None, force: bool) -> None:
+    handler = known.handlers.get(wish.runtime)
+    if handler and not mine and not force and handler["path"] != wish.path:
+        raise EngineError(
+            f"the name {wish.runtime} is taken by {handler['path'] or 'another'}: use --runtime-name, or --force"
+        )
+
+
+def _planned(plan: FilePlan, mine: Registration | None) -> tuple[FileRecord, Change]:
+    path = journal.followed(plan.path)
+    now = journal.read(path)
+    old = next((file for file in mine["files"] if file["path"] == path), None) if mine else None
+    base = _base(old, now) if old and now is not None else now
+    try:
+        after, undos = edits.apply(plan, plan.start if base is None else base)
+    except EngineError as fault:
+        raise EngineError(f"{path}: {fault}") from None
+    change = journal.change_of(path, after, plan.mode)
+    record = FileRecord(
+        path=path,
+        syntax=plan.syntax,
+        start=plan.start,
+        before=base,
+        after=after,
+        mode=change.mode,
+        owner=list(change.owner) if change.owner else None,
+        made=old["made"] if old else list(change.made),
+        undos=undos,
+    )
+    return record, change
+
+
+def _left_over(mine: Registration | None, records: Sequence[FileRecord]) -> list[Change]:
+    """What has to be taken back of files that an earlier registration of the name had and this one hasn't."""
+    kept = {record["path"] for record in records}
+    return [_taken_back(file) for file in mine["files"] if file["path"] not in kept] if mine else []
+
+
+def _taken_back(file: FileRecord) -> Change:
+    now = journal.read(file["path"])
+    change = journal.change_of(file["path"], None if now is None else _base(file, now))
+    return Change(change.path, change.before, change.after, change.mode, change.owner, tuple(file["made"]))
+
+
+def _base(file: FileRecord, now: str) -> str | None:
+    """The text without what the registration put in: the very bytes from before, unless someone has edited it since."""
+    if now == file["after"]:
+        return file["before"]
+    try:
+        rest = edits.take_out(file["syntax"], now, file["undos"])
+        ours = file["before"] is None and (rest == file["start"] or edits.is_empty(file["syntax"], rest))
+    except EngineError as fault:
+        raise EngineError(f"{file['path']}: {fault}") from None
+    return None if ours else rest
+
+
+def _bequeath(record: Registration, others: Sequence[Registration]) -> None:
+    """Hand on what other registrations in the same files rely on.
+
+    A spare value stays as long as one needs it; and where another would one day restore a value that came from this
+    one (the default runtime), it restores what was there before.
+    """
+    for file in record["files"]:
+        for heir in (heir for other in others for heir in other["files"] if heir["path"] == file["path"]):
+            for undo in list(file["undos"]):
+                if undo["how"] == "spare":
+                    file["undos"].remove(undo)
+                    heir["undos"].insert(0, undo)
+                for later in heir["undos"]:
+                    if later["keys"] == undo["keys"] and later["had"] and later["old"] == undo["value"]:
+                        later["had"], later["old"], later["parents"] = undo["had"], undo["old"], undo["parents"]
+
+
+def _commit(
+    engine: Engine,
+    found: Found,
+    directory: str,
+    changes: Sequence[Change],
+    known: Runtimes,
+    wish: Wish | None,
+    reload: bool,
+    gone: str | None = None,
+) -> None:
+    """Write the changes and let the engine confirm them; one that choked on them gets the old files to read."""
+
+    def confirm() -> None:
+        _confirm(known, engine.runtimes(found), wish, gone)
+        if reload:
+            engine.reload(found, wish.runtime if wish else None)
+
+    try:
+        journal.commit(directory, changes, confirm)
+    except EngineError as fault:
+        if reload:
+            try:
+                engine.reload(found, None)
+            except EngineError:
+                pass  # it never got as far as reading the new files, or says the same again
+        raise EngineError(f"{fault} (nothing was changed)") from None
+
+
+def _confirm(before: Runtimes, after: Runtimes, wish: Wish | None, gone: str | None) -> None:
+    """What the engine reads now is what it read before, but for our own runtime and a default that was asked for."""
+    name = wish.runtime if wish else gone
+    others, now = ({k: v for k, v in side.handlers.items() if k != name} for side in (before, after))
+    for other in others:
+        if now.get(other) != others[other]:
+            raise EngineError(f"the engine would lose the runtime {other} or some of its options")
+    handler = after.handlers.get(name or "")
+    if wish and (not handler or handler["path"] != wish.path):
+        words = (handler or {}).get("fault") or "another of its config files has the last word"
+        raise EngineError(f"the engine does not find {wish.runtime}: {words}")
+    if wish and wish.default and after.default != wish.runtime:
+        raise EngineError(f"the engine's default runtime stays {after.default}: another of its config files says so")
+    if after.default != before.default and name not in (before.default, after.default):
+        raise EngineError(f"the engine's default runtime would change from {before.default} to {after.default}")
+
+
+def _without(known: Runtimes, mine: Registration | None) -> Runtimes:
+    if not mine:
+        return known
+    return Runtimes(known.default, {name: how for name, how in known.handlers.items() if name != mine["runtime"]})
+
+
+def _pop(records: list[Registration], found: Found, runtime: str) -> Registration | None:
+    wanted = (found.name, found.config, runtime)
+    mine = next((record for record in records if _key(record) == wanted), None)
+    if mine:
+        records.remove(mine)
+    return mine
+
+
+def _key(record: Registration) -> tuple[str, str, str]:
+    return record["engine"], record["config"], record["runtime"]
+
+
+def _records(directory: str) -> str:
+    return os.path.join(directory, "registrations.json")
+
+
+def _record_change(directory: str, records: Sequence[Registration]) -> Change:
+    text = json.dumps(records, indent=1) + "\n" if records else None
+    return journal.change_of(_records(directory), text, 0o600)

@@ -1,0 +1,186 @@
+"""Start a throw-away container with a harmless CDI device through an engine, and see step by step what arrives.
+
+The device is /dev/null under another name, a variable, and a mount of its own spec file. What is in the container is
+read from outside, in /proc, so that the image needs nothing but `sh` and `sleep`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cdi_runc.engines import containers, journal
+from cdi_runc.engines.engine import Engine, EngineError, Found, Trial
+from cdi_runc.engines.trial_image import write_image
+
+_NODE = "/dev/cdi-runc-test"
+_MOUNT = "/cdi-runc-test.json"
+_OPENED = "CDI_RUNC_TEST_OPENED"
+_COMMAND = ("sh", "-c", f"if true 3<{_NODE}; then export {_OPENED}=yes; fi; exec sleep 60")
+_PATIENCE = 10  # seconds until the container's own process must have come up
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that works or doesn't, with what was seen."""
+
+    name: str
+    works: bool
+    seen: str
+
+
+@dataclass(frozen=True)
+class _Device:
+    name: str  # qualified
+    token: str
+    spec: str  # the file
+
+
+def run(engine: Engine, found: Found, runtime: str, settings: Mapping[str, Any], image: str | None) -> Iterator[Step]:
+    """Try `runtime` of this engine; `settings` are cdi-runc's own, `image` is one to use in place of ours.
+
+    Yields each step as it is known, and ends at the first that doesn't work, once all is cleaned up. Raises EngineError
+    where it can't even begin.
+    """
+    handler = engine.runtimes(found).handlers.get(runtime)
+    if handler is None:
+        yield Step("registered", False, f"no runtime {runtime}: cdictl engine enable {found.name}")
+        return
+    yield Step("registered", True, f"{runtime} is {handler['path']}")
+    if found.running is False:
+        raise EngineError(f"{found.name} is not running: start it first")
+    token = secrets.token_hex(4)
+    with _spec_file(settings["spec-dirs"], token) as device:
+        request = _request(engine, found, settings["requests"], device.name)
+        name = f"cdi-runc-test-{token}"
+        trial = Trial(name, image or f"docker.io/library/cdi-runc-test:{token}", runtime, _COMMAND, **request)
+        try:
+            if not image:
+                _bring_image(engine, found, trial.image)
+            yield from _steps(engine, found, trial, device)
+        finally:
+            said = _clean(engine, found, trial, brought=not image)
+    left = [said] if said else [path for path in (device.spec,) if os.path.exists(path)]
+    yield Step("cleaned up", not left, left[0] if left else "container, image and spec file are gone")
+
+
+def _steps(engine: Engine, found: Found, trial: Trial, device: _Device) -> Iterator[Step]:
+    try:
+        pid = engine.start(found, trial)
+    except EngineError as fault:
+        yield Step("container started", False, str(fault))
+        return
+    environ = _wait(pid)
+    if environ is None:
+        yield Step("container started", False, "it ended at once")
+        return
+    yield Step("container started", True, f"process {pid}")
+    bundle = containers.bundle_of(pid)
+    text = journal.read(os.path.join(bundle, "config.json")) if bundle else None
+    if text is not None:
+        step = _request_arrived(json.loads(text), trial)
+        yield step
+        if not step.works:
+            return
+    missing = _missing(pid, environ, device)
+    seen = f"not there: {', '.join(missing)}" if missing else f"node {_NODE} (opened), variable, mount"
+    yield Step("device in the container", not missing, seen)
+
+
+def _request_arrived(config: dict[str, Any], trial: Trial) -> Step:
+    """The shim leaves annotations and variables, and takes a marker mount out."""
+    name = "request reaches config.json"
+    for key in trial.annotations:
+        if key not in config.get("annotations", {}):
+            return Step(name, False, f"the annotation {key} is not in config.json")
+        return Step(name, True, f"annotation {key}")
+    for key in trial.env:
+        if not any(entry.startswith(f"{key}=") for entry in config["process"].get("env", [])):
+            return Step(name, False, f"the variable {key} is not in config.json")
+        return Step(name, True, f"variable {key}")
+    for target in trial.mounts:
+        if any(mount.get("destination") == target for mount in config.get("mounts", [])):
+            return Step(name, False, f"the mount {target} is there still: cdi-runc did not take it for a request")
+    return Step(name, True, "marker mount, taken out again")
+
+
+def _missing(pid: int, environ: Mapping[str, str], device: _Device) -> list[str]:
+    root = f"/proc/{pid}/root"
+    missing = []
+    try:
+        if os.stat(root + _NODE).st_rdev != os.stat("/dev/null").st_rdev:
+            missing.append(f"{_NODE} with the numbers of /dev/null")
+        elif _OPENED not in environ:
+            missing.append(f"permission to open {_NODE}")
+    except OSError:
+        missing.append(f"node {_NODE}")
+    if environ.get("CDI_RUNC_TEST") != device.token:
+        missing.append("variable CDI_RUNC_TEST")
+    if device.token not in (journal.read(root + _MOUNT) or ""):
+        missing.append(f"mount {_MOUNT}")
+    return missing
+
+
+def _wait(pid: int) -> dict[str, str] | None:
+    """The environment of the container's process once it is `sleep`; None if it ends before."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and (argv := containers.argv_of(pid)):
+        if os.path.basename(argv[0]) == "sleep":
+            entries = (journal.read(f"/proc/{pid}/environ") or "").split("\0")
+            return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+        time.sleep(0.05)
+    return None
+
+
+def _request(engine: Engine, found: Found, requests: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """The request in the first form that this engine can pass on and cdi-runc listens to."""
+    if requests["annotations"] and engine.takes_annotations(found):
+        return {"annotations": {f"{requests['annotations'][0]}cdi-runc-test": device}}
+    if requests["mounts"]:
+        return {"mounts": {f"{requests['mounts']}/{device.replace('=', '/')}": "/dev/null"}}
+    if requests["env"]:
+        return {"env": {requests["env"]: device}}
+    raise EngineError(
+        f"{found.name} {found.version} passes no annotations on, and cdi-runc listens to nothing else:"
+        " set `requests: {mounts: /var/run/cdi-devices}` in /etc/cdi-runc/config.yaml"
+    )
+
+
+@contextmanager
+def _spec_file(spec_dirs: Sequence[str], token: str) -> Iterator[_Device]:
+    """A device of a vendor that nobody has, in the first spec dir that can be written; gone afterwards."""
+    kind = f"test-{token}.cdi-runc/trial"
+    folder = next((path for path in spec_dirs if os.access(path, os.W_OK)), spec_dirs[-1] if spec_dirs else "")
+    path = os.path.join(folder, f"test-{token}.cdi-runc-trial.json")
+    nodes = [{"path": _NODE, "hostPath": "/dev/null", "permissions": "rw"}]
+    mounts = [{"hostPath": path, "containerPath": _MOUNT, "options": ["ro", "bind"]}]
+    edits = {"deviceNodes": nodes, "env": [f"CDI_RUNC_TEST={token}"], "mounts": mounts}
+    spec = {"cdiVersion": "0.5.0", "kind": kind, "devices": [{"name": "null", "containerEdits": edits}]}
+    change = journal.change_of(path, json.dumps(spec, indent=2) + "\n")
+    journal.make(change)
+    try:
+        yield _Device(f"{kind}=null", token, path)
+    finally:
+        journal.roll_back([change])
+
+
+def _bring_image(engine: Engine, found: Found, name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="cdi-runc-") as folder:
+        archive = os.path.join(folder, "image.tar")
+        write_image(archive, name)
+        engine.load_image(found, archive, name)
+
+
+def _clean(engine: Engine, found: Found, trial: Trial, brought: bool) -> str:
+    try:
+        engine.clean(found, trial, image=brought)
+    except EngineError as fault:
+        return str(fault)
+    return ""
