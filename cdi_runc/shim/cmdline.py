@@ -110,7 +110,8 @@ class Call:
     command: the runtime's command, or None where nothing comes of the line (no command, `--help`, a wrong option)
     bundle: the bundle as it was given; None is the working directory
     config: the file that a command which starts a container will read, as seen from the caller's directory; else None
-    log, log_format: the values of `--log` and `--log-format` as they were given, so crun's may be `journald:ID`
+    log, log_format: the values of `--log` and `--log-format` as they were given, so crun's log may be `journald:ID`;
+        known for every command, and where the command is None
     """
 
     __slots__ = ("bundle", "command", "config", "log", "log_format")
@@ -130,8 +131,9 @@ class _NothingStarts(Exception):
 def parse(args: list[str], runtime: str) -> Call:
     """Read ARGS, the words after the program's name, as the runtime called RUNTIME does; those unknown as runc.
 
-    Whatever the runtime would start is found, with the bundle that it would start it from. Of what it would refuse most
-    is found out too (command None); the rest the runtime refuses in its own words, whatever is said of it here.
+    Whatever the runtime would start is found, with the bundle that it would start it from. Not all that it would refuse
+    is: an option that we don't know may be a newer one, and a refusal is the runtime's own in any case. So where versions
+    of a runtime differ, the reading is that of the one which accepts the line.
 
     >>> call = parse(["--root", "run", "create", "-b", "/b", "id"], "runc")
     >>> call.command, call.bundle, call.config
