@@ -52,8 +52,9 @@ clean:      ## remove .venv/ and what the tools left behind
 
 $(VENV)/.installed: pyproject.toml packaging/dev/find-python
 	@packaging/dev/install-deps venv
-	$$(packaging/dev/find-python) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	@echo 'making $(VENV)/'
+	@$$(packaging/dev/find-python) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 $(VENV)/.linked: $(VENV)/.installed packaging/dev/link-launcher cdi_runc/shim/launcher.sh

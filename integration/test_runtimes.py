@@ -113,7 +113,7 @@ def test_the_error_stands_in_the_log_as_the_runtime_s_own_do(
         return log.read_text().splitlines()[-1]
 
     ours = logged(runtime.shim, "ours", "create", "--bundle", str(directory), "box")
-    theirs = logged(runtime.bare, "theirs", "create", "--bundle", str(tmp_path / "nowhere"), "box")
+    theirs = logged(runtime.bare, "theirs", "state", "nobody")
     assert "example.com/widget=two" in ours
     if log_format == "json":
         assert json.loads(ours).keys() == json.loads(theirs).keys()

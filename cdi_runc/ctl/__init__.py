@@ -18,7 +18,7 @@ from cdi_runc.ctl.options import OUTPUTS, Options
 from cdi_runc.shim.errors import ShimError
 
 # A command's name is its module's and its function's.
-COMMANDS = ("devices", "inject", "validate")
+COMMANDS = ("devices", "engine", "inject", "validate")
 
 
 class Commands(click.Group):
@@ -66,7 +66,7 @@ def _fail(message: str, status: int = 1) -> int:
     return status
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Commands, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="cdictl %(version)s")
 @click.option(
     "--spec-dir", "spec_dirs", multiple=True, metavar="DIR", help="Where CDI specs are; may be repeated, the last wins."

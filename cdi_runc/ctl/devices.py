@@ -10,7 +10,9 @@ from cdi_runc.ctl.output import echo_data, echo_table
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def devices(options: Options, output: str) -> None:
-    """List the devices that a container can ask for, and what is wrong with the specs."""
+    """List the devices there are.
+
+    What is wrong with the specs is said on standard error, or stands in the data."""
     registry = options.registry()
     found = sorted(registry.devices.items())
     if output != "table":

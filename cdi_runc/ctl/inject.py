@@ -16,7 +16,9 @@ from cdi_runc.shim.bundle import Config
 @output_option("json", "yaml")
 @click.pass_obj
 def inject(options: Options, path: str, in_place: bool, names: tuple[str, ...], output: str) -> None:
-    """Add devices, by qualified name (vendor.com/class=name), to an OCI config: all of them, or none."""
+    """Add devices to an OCI config.
+
+    DEVICE is a qualified name, vendor.com/class=name. All of them are added, or none."""
     config = Config(path)
     options.registry().inject(config.data, names)
     if in_place:

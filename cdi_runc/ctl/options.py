@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cdi_runc import Registry
+import cdi_runc as cdi
 from cdi_runc.shim.errors import SettingsError
 
 OUTPUTS = ("table", "json", "yaml")
@@ -21,9 +21,9 @@ class Options:
     config: str | None
     output: str
 
-    def registry(self) -> Registry:
+    def registry(self) -> cdi.Registry:
         """The devices that cdi-runc would find; SettingsError where its settings can't be used."""
-        return Registry(self.spec_dirs or _spec_dirs_of(self.config))
+        return cdi.Registry(self.spec_dirs or _spec_dirs_of(self.config))
 
 
 def output_option(*forms: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

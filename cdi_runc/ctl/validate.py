@@ -13,9 +13,9 @@ from cdi_runc.ctl.output import echo_data
 @output_option("table", "json", "yaml")
 @click.pass_context
 def validate(ctx: click.Context, files: tuple[str, ...], output: str) -> None:
-    """Check spec files. Each problem is one line: FILE:LINE:COLUMN: FIELD: what is wrong.
+    """Check spec files.
 
-    Exit status 1 where there is any.
+    Each problem is one line: FILE:LINE:COLUMN: FIELD: what is wrong. Exit status 1 where there is any.
     """
     found = {path: _problems(path) for path in files}
     if output == "table":

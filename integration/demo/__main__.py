@@ -30,11 +30,14 @@ REQUEST = {"cdi.k8s.io/demo": "example.com/widget=one"}
 
 # Runs in the container.
 LOOK = """
-echo "device  $([ -c /dev/widget ] && : > /dev/widget && ls -l /dev/widget || echo absent)"
+echo "device " $([ -c /dev/widget ] && : > /dev/widget && ls -l /dev/widget || echo absent)
 echo "mount   $(cat /opt/widget/driver 2> /dev/null || echo absent)"
 echo "env     ${WIDGET-absent}"
 echo "hook    $(cat /opt/widget/hook 2> /dev/null || echo 'did not run')"
 """
+
+# A /run of the call's own, so that what cdi-runc remembers of the demo's settings (/run/cdi-runc) goes with it.
+OWN_RUN = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh")
 
 COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 BOLD, RED, GREEN = "1", "31", "32"
@@ -49,7 +52,7 @@ def run(command: str, bundle: Path, *options: str) -> None:
     say(f"\n  $ {command} run --bundle . demo")
     program = Path(sys.executable).with_name(command) if command == "cdi-runc" else command
     words = [str(program), *options, f"--root={bundle.parent}/root", "run", "--bundle", ".", "demo"]
-    done = subprocess.run(words, cwd=bundle, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run([*OWN_RUN, *words], cwd=bundle, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     for line in done.stdout.splitlines():
         say(f"    {line}", RED if line.endswith(("absent", "did not run")) else GREEN)
     if done.returncode:

@@ -18,7 +18,7 @@ def spec_dir(tmp_path: Path) -> Path:
     directory = tmp_path / "cdi"
     directory.mkdir()
     devices = [{"name": name, "containerEdits": {"env": [f"GPU{name}=yes"]}} for name in ("0", "1")]
-    spec = {"cdiVersion": "0.3.0", "kind": "vendor.com/gpu", "devices": devices}
+    spec = {"cdiVersion": "0.5.0", "kind": "vendor.com/gpu", "devices": devices}
     (directory / "gpu.json").write_text(json.dumps(spec))
     return directory
 

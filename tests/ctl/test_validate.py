@@ -6,7 +6,7 @@ import pytest
 from tests.ctl.conftest import Cdictl
 
 TWO_FAULTS = """\
-cdiVersion: "0.3.0"
+cdiVersion: "0.5.0"
 kind: vendor.com/gpu
 devices:
   - name: "0"
