@@ -132,8 +132,8 @@ def parse(args: list[str], runtime: str) -> Call:
     """Read ARGS, the words after the program's name, as the runtime called RUNTIME does; those unknown as runc.
 
     Whatever the runtime would start is found, with the bundle that it would start it from. Not all that it would refuse
-    is: an option that we don't know may be a newer one, and the runtime says itself what it refuses. For the same reason,
-    where a runtime's versions differ, the line is read as by the one that accepts it.
+    is: an option that we don't know may be a newer one, and the runtime says itself what it refuses. So too where a
+    runtime's versions differ: the line is read as by the one that accepts it.
 
     >>> call = parse(["--root", "run", "create", "-b", "/b", "id"], "runc")
     >>> call.command, call.bundle, call.config
