@@ -6,6 +6,7 @@ what is not known or of the wrong type is a problem. Knows the schema, not what 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from cdi_runc.cdi._scalars import go_text, key_text
@@ -87,7 +88,7 @@ def _integer(form: Form, value: int | float, path: Path, faults: Faults) -> int:
         if not value.is_integer() or abs(value) >= _MAX_PLAIN or (unsigned and negative_zero):
             faults.append((path, f"is {value!r}, not {form['description']}"))
             return 0
-        value = int(value)
+        value = int(Decimal(repr(value)))  # of the digits that Go would write, not of the binary value
     return value  # its range is for the schema to check
 
 

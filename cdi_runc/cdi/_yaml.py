@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from cdi_runc.cdi._python_loader import PythonLoader
 from cdi_runc.cdi._scalars import Scalar, resolve, tagged
 
 MAX_DEPTH = 100  # a spec is eight deep; Python's own limit would be found the hard way
@@ -20,6 +21,7 @@ MAX_ALIASED = 400_000  # nodes that aliases may bring, about as in goyaml.v2: a 
 
 _MERGE = "tag:yaml.org,2002:merge"
 _ESCAPE = re.compile(r"\\.", re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_ALLOWED = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -47,22 +49,6 @@ class YAMLError(ValueError):
         self.column = column
 
 
-class PythonLoader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser):
-    """PyYAML's parser in Python, made to take tabs between tokens where libyaml and goyaml take them."""
-
-    def __init__(self, text: str) -> None:
-        yaml.reader.Reader.__init__(self, text)
-        yaml.scanner.Scanner.__init__(self)
-        yaml.parser.Parser.__init__(self)
-
-    def scan_to_next_token(self) -> None:
-        """Skip blanks, comments and line breaks as PyYAML does, and tabs wherever no indentation is to be counted."""
-        super().scan_to_next_token()
-        while self.peek() == "\t" and (self.flow_level or not self.allow_simple_key):
-            self.forward()
-            super().scan_to_next_token()
-
-
 FastLoader: Any = getattr(yaml, "CSafeLoader", PythonLoader)  # PyYAML may have been built without libyaml
 
 
@@ -74,11 +60,14 @@ def read(text: str, loader: Any = FastLoader) -> Node:
     """
     try:
         return _read_yaml(text, loader)
-    except YAMLError as error:
+    except YAMLError:
+        if loader is not PythonLoader:  # libyaml has become stricter than goyaml, which took after its first versions
+            return read(text, PythonLoader)
         try:
             return _read_json(text)
         except (ValueError, RecursionError):
-            raise error from None
+            pass
+        raise
 
 
 def _read_yaml(text: str, loader: Any) -> Node:
@@ -103,9 +92,10 @@ class _Document:
 
     def __init__(self, text: str, loader: Any) -> None:
         self.events = loader(text)
-        self.text = text if "\\/" in text else ""
+        self.text = text
         self.anchors: dict[str, Node] = {}
         self.open: list[Node] = []  # the lists and mappings around the current event
+        self.flow = 0  # how many of these are in brackets
         self.aliased = 0
 
     def read(self) -> Node:
@@ -133,12 +123,14 @@ class _Document:
         if len(self.open) == MAX_DEPTH:
             raise _fault(event, f"lists and mappings are nested more than {MAX_DEPTH} deep")
         self.open.append(node)
+        self.flow += bool(event.flow_style)
         if isinstance(event, yaml.SequenceStartEvent):
             node.value = self.sequence()
             node.size += sum(item.size for item in node.value)
         else:
             node.value = self.mapping()
             node.size += sum(key.size + value.size for key, value in node.value.values())
+        self.flow -= bool(event.flow_style)
         self.open.pop()
         return node
 
@@ -156,11 +148,14 @@ class _Document:
 
     def scalar(self, event: Any) -> Scalar:
         """The scalar's value."""
-        if event.style == '"' and "\\/" in _ESCAPE.findall(self.text, event.start_mark.index, event.end_mark.index):
-            raise _fault(event, "the escape \\/ is not allowed in YAML 1.1")  # but in JSON
-        if any("\ud800" <= char <= "\udfff" for char in event.value):  # only PyYAML's own parser lets them pass
-            raise _fault(event, "half a surrogate pair is no character")
-        tag = None if event.tag == "!" else event.tag
+        start, end = event.start_mark.index, event.end_mark.index
+        if event.implicit[0] and self.flow and "?" in event.value:
+            raise _fault(event, "a question mark in brackets wants quotes")  # libyaml takes it since 0.2, goyaml not
+        if event.style == '"' and "\\/" in _ESCAPE.findall(self.text, start, end):
+            raise _fault(event, "the escape \\/ is not allowed in YAML 1.1")  # only in JSON, and libyaml since 0.2
+        if _SURROGATE.search(event.value):
+            raise _fault(event, "half a surrogate pair is no character")  # libyaml says it itself
+        tag = "!" if self.text.startswith("!", start) and event.tag is None else event.tag  # which libyaml drops
         try:
             if tag is not None:
                 return tagged(tag, event.value)
