@@ -1,8 +1,6 @@
 """The machines to spoil: one with this machine's engines, one with Debian 13's; in each, cdi-runc, specs, settings."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +45,7 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def install_shim(host: Host, newer: bool) -> None:
     """Puts cdi-runc into /usr/local/bin: this tree's own, or for Debian 13 one that runs on the Python there."""
-    home = "/opt/cdi-runc" if newer else str(Path(sys.executable).parents[1])
+    home = "/opt/cdi-runc" if newer else str(TREE / ".venv")
     if newer:
         host.path("/opt/cdi-runc/bin").mkdir(parents=True)
         host.path("/opt/cdi-runc/bin/python").symlink_to("/usr/bin/python3")
@@ -84,11 +82,16 @@ def image(host: Host) -> Path:
 def complaints(host: Host, the_widget: Widget) -> dict[str, str]:
     """What the shim itself says of each device in WRONG: the line that a user must see whole, by kind of fault."""
 
-    def complaint(kind: str, device: str) -> str:
+    def complaint(kind: str) -> str:
+        device, named = WRONG[kind]
         config = oci_config(["true"], {"cdi.k8s.io/test": device})
         bundle = make_bundle(host.shared / f"bundle-{kind.replace(' ', '-')}", config)
-        done: subprocess.CompletedProcess[str] = host.run("cdi-runc", "create", "--bundle", str(bundle), "none")
-        assert done.returncode == 1, done
-        return done.stderr.removesuffix("\n")
+        done = host.run("cdi-runc", "create", "--bundle", str(bundle), "none")
+        line = done.stderr.removesuffix("\n")
+        assert done.returncode == 1
+        assert line.startswith("cdi-runc: ")
+        assert "\n" not in line
+        assert [word for word in named if word not in line] == []
+        return line
 
-    return {kind: complaint(kind, device) for kind, (device, _) in WRONG.items()}
+    return {kind: complaint(kind) for kind in WRONG}

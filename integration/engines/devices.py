@@ -13,8 +13,8 @@ from integration.bundles import WITH, widget_spec
 # What cannot be had, and what the shim's line about it must name for its reader to find the fault.
 WRONG = {
     "unknown": ("example.com/widget=none", ["example.com/widget=none"]),
-    "conflict": ("example.com/gadget=same", ["example.com/gadget=same"]),
-    "broken spec": ("example.com/wreck=one", ["example.com/wreck=one", "wreck.yaml"]),
+    "conflict": ("example.com/gadget=same", ["example.com/gadget=same", "/gadget.json", "/same-gadget.json"]),
+    "broken spec": ("example.com/wreck=one", ["example.com/wreck=one", "/etc/cdi/wreck.yaml:5"]),
 }
 
 # How often each edit of the widget must stand in the config.json that the runtime got: never twice.
@@ -25,6 +25,8 @@ NEVER = dict.fromkeys(ONCE, 0)
 OLDER = "example.com/older=one"
 WITH_OLDER = {**WITH, "groups": "0"}
 ONCE_OLDER = {**ONCE, "group": 0}
+# And one whose node has the path of the host's: a plain user's runtime takes no other.
+PLAIN = "example.com/plain=one"
 
 # A spec that stands in two files, so that its device is in conflict, and one whose end is missing.
 GADGET = {
@@ -49,13 +51,15 @@ class Widget:
         self.state.mkdir()
 
     def specs(self) -> dict[str, str]:
-        """Text of each spec file, by file name: the widget's, an older form of it, two in conflict, a broken one."""
+        """Text of each spec file, by file name: the widget's in three forms, two in conflict and a broken one."""
         widget: Any = widget_spec(self.state)
         hook = {"hookName": "createRuntime", "path": "/bin/sh", "args": ["sh", "-c", self._keep_config()]}
         widget["devices"][0]["containerEdits"]["hooks"].append(hook)
         older = copy.deepcopy({**widget, "cdiVersion": "0.5.0", "kind": "example.com/older"})
         del older["devices"][0]["containerEdits"]["additionalGids"]
-        specs = {"widget": widget, "older": older, "gadget": GADGET, "same-gadget": GADGET}
+        plain = copy.deepcopy({**older, "kind": "example.com/plain"})
+        plain["devices"][0]["containerEdits"]["deviceNodes"] = [{"path": "/dev/kmsg"}]
+        specs = {"widget": widget, "older": older, "plain": plain, "gadget": GADGET, "same-gadget": GADGET}
         return {**{f"{name}.json": json.dumps(spec) for name, spec in specs.items()}, "wreck.yaml": WRECK}
 
     def forget(self) -> None:
