@@ -114,13 +114,9 @@ def enable(options: Options, /, name: str, runtime_name: str, wrap: str, config:
         dry_run=how["dry_run"],
         reload=how["restart"],
     )
-    _report(
-        outcome,
-        how["dry_run"],
-        f"{name}: {runtime_name} is registered",
-        f"{name}: {runtime_name} was registered already",
-    )
+    _report(outcome, f"{name}: {runtime_name} is registered", how["dry_run"])
     if not how["dry_run"]:
+        _say_reload(module, found, how["restart"])
         for line in [*launcher.missing_runtime(wrap), *module.advice(found, wish)]:
             click.echo(f"  {line}")
 
@@ -141,16 +137,19 @@ def disable(name: str, runtime_name: str, config: str | None, dry_run: bool, res
     if record is None:
         click.echo(f"{name}: {runtime_name} is not registered, nothing to do")
         return
+    found = _found(module, record["config"] if record["explicit"] else None)
     outcome = registration.disable(
         module,
-        _found(module, record["config"] if record["explicit"] else None),
+        found,
         record,
         directory=directory,
         force=force,
         dry_run=dry_run,
         reload=restart,
     )
-    _report(outcome, dry_run, f"{name}: {runtime_name} is taken out", f"{name}: {runtime_name} was taken out already")
+    _report(outcome, f"{name}: {runtime_name} is taken out", dry_run)
+    if found and not dry_run:
+        _say_reload(module, found, restart)
 
 
 @engine.command()
@@ -254,14 +253,18 @@ def _found(module: Engine, config: str | None) -> Found | None:
         return None
 
 
-def _report(outcome: registration.Outcome, dry_run: bool, done: str, nothing: str) -> None:
+def _report(outcome: registration.Outcome, done: str, dry_run: bool) -> None:
     for line in outcome.said:
         click.echo(f"cdictl: {line}", err=True)
     if dry_run:
         click.echo(outcome.diff() or "nothing would change\n", nl=False)
-    elif outcome.changes:
-        click.echo(done)
-        for change in outcome.changes:
-            click.echo(f"  {'removed' if change.after is None else 'wrote'} {change.path}")
-    else:
-        click.echo(nothing)
+        return
+    click.echo(done if outcome.changes else f"{done} already")
+    for change in outcome.changes:
+        click.echo(f"  {'removed' if change.after is None else 'wrote'} {change.path}")
+
+
+def _say_reload(module: Engine, found: Found, reloaded: bool) -> None:
+    command = module.reload_command(found)
+    if command and not reloaded:
+        click.echo(f"  {found.name} reads it after: {command} (or --restart)")

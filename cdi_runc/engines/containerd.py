@@ -105,17 +105,21 @@ def reload(found: Found, runtime: str | None) -> None:
         raise EngineError("containerd does not answer after the restart: journalctl -u containerd says why")
 
 
+def reload_command(found: Found) -> str:
+    """Containers go on running meanwhile."""
+    if not found.running:
+        return ""
+    return "a restart of that containerd" if found.explicit else "systemctl restart containerd"
+
+
 def advice(found: Found, wish: Wish) -> list[str]:
-    """How to have it read, and how to ask for a device."""
+    """How to ask for a device, and whether CRI is there at all."""
     said = []
-    if found.running:
-        said.append("containerd reads it after: systemctl restart containerd (containers go on running)")
     disabled = _dump(found.binary, found.config).get("disabled_plugins")
     if isinstance(disabled, list) and {"cri", "io.containerd.grpc.v1.cri"} & set(disabled):
         said.append("the CRI plugin is in disabled_plugins: Kubernetes can't use this containerd until it is taken out")
-    said.append(pod_request(wish.runtime))
-    said.append(f"or: ctr run --runc-binary {wish.path} --annotation cdi.k8s.io/x=vendor.com/class=name ...")
-    return said
+    ctr = f"or: ctr run --runc-binary {wish.path} --annotation cdi.k8s.io/x=vendor.com/class=name ..."
+    return [*said, pod_request(wish.runtime), ctr]
 
 
 def mine(command: Sequence[str]) -> bool:

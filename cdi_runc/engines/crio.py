@@ -79,12 +79,14 @@ def reload(found: Found, runtime: str | None) -> None:
     ask(["systemctl", "restart", "crio"])
 
 
+def reload_command(found: Found) -> str:
+    """Containers go on running meanwhile."""
+    return "systemctl restart crio" if found.running else ""
+
+
 def advice(found: Found, wish: Wish) -> list[str]:
-    """How to have it read, and how to ask for a device."""
-    return [
-        "CRI-O reads it after: systemctl restart crio (containers go on running)",
-        pod_request(wish.runtime),
-    ]
+    """How to ask for a device."""
+    return [pod_request(wish.runtime)]
 
 
 def mine(command: Sequence[str]) -> bool:

@@ -78,7 +78,7 @@ def reload(found: Found, runtime: str | None) -> None:
     """Send dockerd SIGHUP, and wait until `docker info` shows the runtime."""
     pid = _pid(found)
     if pid is None:
-        raise EngineError("dockerd is not running: it will read the file when it starts, leave --restart out")
+        raise EngineError("dockerd's pidfile names no dockerd: reload it yourself, and leave --restart out")
     os.kill(pid, signal.SIGHUP)
     deadline = time.monotonic() + 10
     while runtime and time.monotonic() < deadline:
@@ -89,21 +89,23 @@ def reload(found: Found, runtime: str | None) -> None:
         raise EngineError(f"dockerd has not taken the runtime {runtime} up: its log says why")
 
 
+def reload_command(found: Found) -> str:
+    """systemd's docker.service sends SIGHUP."""
+    if not found.running:
+        return ""
+    return f"kill -HUP {_pid(found)}" if found.explicit else "systemctl reload docker"
+
+
 def advice(found: Found, wish: Wish) -> list[str]:
-    """How to have it read, and how to ask for a device."""
-    said = []
-    if found.running:
-        said.append("dockerd reads it after: systemctl reload docker (or kill -HUP, or --restart here)")
+    """How to ask for a device."""
     runtime = "" if wish.default else f"--runtime {wish.runtime} "
     if takes_annotations(found):
-        said.append(f"ask for a device: docker run {runtime}--annotation cdi.k8s.io/x=vendor.com/class=name ...")
-    else:
-        said.append(
-            f"Docker {found.version} has no --annotation (24.0 brought it): set"
-            " `requests: {mounts: /var/run/cdi-devices}` in /etc/cdi-runc/config.yaml, and ask for a device by a mount:"
-            f" docker run {runtime}-v /dev/null:/var/run/cdi-devices/vendor.com/class/name ..."
-        )
-    return said
+        return [f"ask for a device: docker run {runtime}--annotation cdi.k8s.io/x=vendor.com/class=name ..."]
+    return [
+        f"Docker {found.version} has no --annotation (24.0 brought it), so devices are asked for by mounts:",
+        "set `requests: {mounts: /var/run/cdi-devices}` in /etc/cdi-runc/config.yaml, then",
+        f"docker run {runtime}-v /dev/null:/var/run/cdi-devices/vendor.com/class/name ...",
+    ]
 
 
 def mine(command: Sequence[str]) -> bool:

@@ -72,7 +72,9 @@ def put(text: str, keys: tuple[str, ...], value: Value) -> str:
                 value = {missing: value}
             return _insert(text, at, key, value)
         if depth == len(keys) - 1:
-            return text[: found.value] + _dump(text, value, _line_indent(text, found.start)) + text[found.end :]
+            one_line = "\n" not in text[found.value : found.end]
+            new = json.dumps(value) if one_line else _dump(text, value, _line_indent(text, found.start))
+            return text[: found.value] + new + text[found.end :]
         at = found.value
         if text[at] != "{":
             raise EngineError(f"line {text.count(chr(10), 0, at) + 1}: {key!r} must be an object")

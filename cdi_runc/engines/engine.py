@@ -115,8 +115,11 @@ class Engine(Protocol):
     def reload(self, found: Found, runtime: str | None) -> None:
         """Make the running engine read its files, and see that it then knows `runtime`."""
 
+    def reload_command(self, found: Found) -> str:
+        """What the administrator types to the same end, "" where nothing has to be reloaded."""
+
     def advice(self, found: Found, wish: Wish) -> list[str]:
-        """What the administrator still has to do or know, a line each."""
+        """How users ask for a device, and what else the administrator has to know, a line each."""
 
     def mine(self, command: Sequence[str]) -> bool:
         """Is this the argv of a monitor (containerd-shim, conmon) that this engine started?"""

@@ -33,6 +33,11 @@ def reload(found: Found, runtime: str | None) -> None:
     """Nothing runs."""
 
 
+def reload_command(found: Found) -> str:
+    """Nothing runs."""
+    return ""
+
+
 def advice(found: Found, wish: Wish) -> list[str]:
     """How to ask for a device."""
     return [f"ask for a device: nerdctl run --runtime {wish.path} --annotation cdi.k8s.io/x=vendor.com/class=name ..."]

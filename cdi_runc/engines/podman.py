@@ -70,6 +70,11 @@ def reload(found: Found, runtime: str | None) -> None:
         _used(found, runtime)
 
 
+def reload_command(found: Found) -> str:
+    """Nothing runs."""
+    return ""
+
+
 def advice(found: Found, wish: Wish) -> list[str]:
     """How to ask for a device."""
     runtime = "" if wish.default else f"--runtime {wish.runtime} "
@@ -92,8 +97,9 @@ def load_image(found: Found, archive: str, image: str) -> None:
 
 
 def start(found: Found, trial: Trial) -> int:
-    """`podman run --detach` without a network; `--ulimit host` since not everybody may raise limits."""
-    options = ["--detach", "--name", trial.container, "--network", "none", "--ulimit", "host"]
+    """`podman run --detach` without a network, and with low limits, since not every root may raise them."""
+    options = ["--detach", "--name", trial.container, "--network", "none"]
+    options += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
     options += [f"--annotation={key}={value}" for key, value in trial.annotations.items()]
     options += [f"--volume={source}:{target}" for target, source in trial.mounts.items()]
     options += [f"--env={key}={value}" for key, value in trial.env.items()]

@@ -76,12 +76,13 @@ class Rancher:
             raise EngineError(f"no systemd unit runs this {self.name}: restart it yourself, and leave --restart out")
         ask(["systemctl", "restart", self.unit], timeout=300)
 
+    def reload_command(self, found: Found) -> str:
+        """An agent has a unit of its own."""
+        return f"systemctl restart {self.unit}, on an agent {self.name}-agent" if found.running else ""
+
     def advice(self, found: Found, wish: Wish) -> list[str]:
-        """How to have it read, and how to ask for a device."""
-        return [
-            f"{self.name} reads it after: systemctl restart {self.unit} (or its agent's unit)",
-            pod_request(wish.runtime),
-        ]
+        """How to ask for a device."""
+        return [pod_request(wish.runtime)]
 
     def mine(self, command: Sequence[str]) -> bool:
         """containerd's shim, connected to the distribution's own socket."""

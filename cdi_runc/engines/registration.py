@@ -86,6 +86,7 @@ def enable(
 
     `scripts` are files of our own that belong to it. Raises EngineError, with everything as it was.
     """
+    reload = reload and found.running is not False
     with _reading() if dry_run else journal.locked(directory) as said:
         others = registrations(directory)
         mine = _pop(others, found, wish.runtime)
@@ -105,8 +106,12 @@ def enable(
             default=wish.default,
             files=files,
         )
-        if dry_run or (not changes and mine):
+        if dry_run:
             return Outcome(changes, said)
+        if mine and not changes:
+            if reload:
+                engine.reload(found, wish.runtime)
+            return Outcome([], said)
         everything = [*changes, _record_change(directory, [*others, record])]
         _commit(engine, found, directory, everything, known, wish, reload)
         return Outcome(changes, said)
@@ -123,6 +128,7 @@ def disable(
     reload: bool = False,
 ) -> Outcome:
     """Take a registration back; `found` is None where the engine itself is gone. Raises as `enable` does."""
+    reload = reload and found is not None and found.running is not False
     with _reading() if dry_run else journal.locked(directory) as said:
         others = [other for other in registrations(directory) if _key(other) != _key(record)]
         in_use = [] if force else containers.using([record["path"]], engine.mine)
@@ -216,18 +222,25 @@ def _base(file: FileRecord, now: str) -> str | None:
 
 
 def _bequeath(record: Registration, others: Sequence[Registration]) -> None:
-    """Hand on what other registrations in the same files rely on.
+    """Hand on what other registrations rely on.
 
-    A spare value stays as long as one needs it; and where another would one day restore a value that came from this
-    one (the default runtime), it restores what was there before.
+    A spare value stays as long as one needs it, and so does a table that was made for this one. Where another would one
+    day restore a value that came from this one (the default runtime), it restores what was there before. A folder that
+    was made for this one is the last one's to remove.
     """
     for file in record["files"]:
+        for heir in (heir for other in others for heir in other["files"]):
+            shared_folders = [folder for folder in file["made"] if heir["path"].startswith(f"{folder}/")]
+            heir["made"] = shared_folders + [folder for folder in heir["made"] if folder not in shared_folders]
         for heir in (heir for other in others for heir in other["files"] if heir["path"] == file["path"]):
             for undo in list(file["undos"]):
                 if undo["how"] == "spare":
                     file["undos"].remove(undo)
                     heir["undos"].insert(0, undo)
                 for later in heir["undos"]:
+                    shared = len(os.path.commonprefix([undo["keys"], later["keys"]]))
+                    if undo["parents"] < shared < len(later["keys"]):
+                        later["parents"] = min(later["parents"], undo["parents"])
                     if later["keys"] == undo["keys"] and later["had"] and later["old"] == undo["value"]:
                         later["had"], later["old"], later["parents"] = undo["had"], undo["old"], undo["parents"]
 
