@@ -1,0 +1,17 @@
+"""HOT. The errors of the shim: each is one line that says what is wrong, where, and what to do."""
+
+
+class ShimError(Exception):
+    """The container can't be made as it was asked for; the message is for the person who typed the command."""
+
+
+class ConfigError(ShimError):
+    """A config.json that can't be read or edited."""
+
+
+class SettingsError(ShimError):
+    """A config.yaml that can't be used."""
+
+
+class RuntimeMissing(ShimError):
+    """There is no runtime to wrap, or it is the shim itself."""

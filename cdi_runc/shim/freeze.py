@@ -1,0 +1,69 @@
+"""Freeze the hot modules: compile them into the one file that boot.py runs them from.
+
+Looking up two dozen .pyc files one by one would cost 2 ms at every container. Slow itself, and so done once: at
+installation, and by the first start after a source has changed.
+"""
+
+import marshal
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import CodeType
+
+# The name of a module, its file, the file's mtime (ns) and size, its code.
+Frozen = tuple[str, str, tuple[int, int], CodeType]
+
+# Every module comes after those that it imports.
+HOT = (
+    "cdi_runc",
+    "cdi_runc.cdi",
+    "cdi_runc.cdi.errors",
+    "cdi_runc.cdi.names",
+    "cdi_runc.cdi.annotations",
+    "cdi_runc.cdi.edits",
+    "cdi_runc.cdi.injection",
+    "cdi_runc.shim",
+    "cdi_runc.shim.errors",
+    "cdi_runc.shim.cmdline",
+    "cdi_runc.shim.jsontext",
+    "cdi_runc.shim.bundle",
+    "cdi_runc.shim.requests",
+    "cdi_runc.shim.places",
+    "cdi_runc.shim.snapshot",
+    "cdi_runc.shim.runtime",
+    "cdi_runc.shim.launch",
+    "cdi_runc.shim.main",
+)
+
+SHIM = Path(__file__).parent
+LIB = SHIM.parent.parent
+
+
+def frozen_path() -> Path:
+    """The file for the version of Python that runs this."""
+    return SHIM / "__pycache__" / f"hot.{sys.implementation.cache_tag}"
+
+
+def freeze() -> None:
+    """Write the file, all at once; where that can't be done, each start stays slow, and nothing else comes of it."""
+    frozen: list[Frozen] = []
+    for name in HOT:
+        path = LIB / name.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        found = path.stat()  # before it is read, so that a change in between is seen at the next start
+        frozen.append((name, str(path), (found.st_mtime_ns, found.st_size), _compiled(path)))
+    data = marshal.dumps((sys.version, _compiled(SHIM / "thaw.py"), frozen))
+    target = frozen_path()
+    try:
+        target.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+            file.write(data)
+            os.fchmod(file.fileno(), 0o644)
+        os.replace(file.name, target)
+    except OSError:
+        pass
+
+
+def _compiled(path: Path) -> CodeType:
+    return compile(path.read_text("utf-8"), str(path), "exec", optimize=2)  # 2: no docstrings to be read in

@@ -1,0 +1,53 @@
+"""HOT. How the shim was called: what launcher.sh hands over, and our own options, which stand before all others."""
+
+import posix
+
+from cdi_runc import __version__
+from cdi_runc.shim.cmdline import RUNTIMES
+from cdi_runc.shim.errors import ShimError
+
+
+class Launch:
+    """One call of the shim.
+
+    args: the words for the runtime. name: the runtime we stand for (`runc` where we are called `cdi-runc`). runtime,
+    config: what `--cdi-runtime` and `--cdi-config` say, or ''. environ: the caller's, by bytes. ignored: the signals
+    that the caller ignores. shim: the directory of this file. full_python: the interpreter that has all dependencies.
+    """
+
+    __slots__ = ("args", "config", "environ", "full_python", "ignored", "name", "runtime", "self_path", "shim")
+
+    def __init__(self, argv: list[str]) -> None:
+        """Take the command line of boot.py."""
+        boot, self.full_python, self.self_path, lc_ctype, stat, self.runtime, self.config, *self.args = argv
+        self.shim = boot.rpartition("/")[0]
+        self.name = self.self_path.rpartition("/")[2].removeprefix("cdi-")
+        # Python may have set LC_CTYPE (PEP 538); the launcher gives the caller's as '=value', or '' where it had none.
+        self.environ: dict[bytes, bytes] = dict(posix.environ)
+        self.environ.pop(b"LC_CTYPE", None)
+        if lc_ctype:
+            self.environ[b"LC_CTYPE"] = lc_ctype[1:].encode("utf-8", "surrogateescape")
+        # Fields 16 and on of proc_pid_stat(5), before Python ignored signals of its own; the 33rd is what was ignored.
+        mask = int((stat.split()[33 - 16 :] or "0")[0])
+        self.ignored = frozenset(signal for signal in range(1, 32) if mask >> signal - 1 & 1)
+
+    def take_own_options(self) -> str:
+        """Take our options off `args`; what is to be printed instead of running anything, or ''. Raises ShimError."""
+        while self.args and self.args[0].startswith("--cdi-"):
+            option, _, value = self.args.pop(0).partition("=")
+            if option == "--cdi-version":
+                return f"cdi-runc {__version__}"
+            if not value or option not in ("--cdi-runtime", "--cdi-config"):
+                raise ShimError(
+                    f"{option}: not understood, there are --cdi-runtime=PATH, --cdi-config=FILE and --cdi-version"
+                )
+            if option == "--cdi-runtime":
+                self.runtime = value
+            else:
+                self.config = value if value.startswith("/") else f"{posix.getcwd()}/{value}"
+        return ""
+
+    def dialect(self, runtime: str) -> str:
+        """By whose rules a command line for the runtime at this path is read: its own, where its name is known."""
+        base = runtime.rpartition("/")[2]
+        return base if base.partition("-")[0] in RUNTIMES else self.name

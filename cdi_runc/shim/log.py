@@ -1,0 +1,71 @@
+"""The shim's words to the person at the engine: on standard error, and in the runtime's log in its format.
+
+Docker and containerd show their users the last error of the log, Podman shows standard error. What a log is called and
+looks like is the runtime's: `dialect` is its name. A log that can't be written is nobody's error.
+
+Rare, but a part of the hot path when it comes: it imports builtin modules only.
+"""
+
+import posix
+import time
+from _json import encode_basestring_ascii
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cdi_runc.shim.cmdline import Call
+
+
+def tell(level: str, message: str, call: "Call | None", dialect: str) -> None:
+    """Say in one line why there will be no container (`error`), or what one should know though there is (`warning`).
+
+    call: the command line, which names the log, where it was read so far.
+    """
+    line = "cdi-runc: " + " ".join(message.split())
+    if level == "error":
+        _write(2, line + "\n")
+    target = call.log if call else None
+    if not target:
+        return
+    if dialect == "crun":
+        kind, _, rest = target.partition(":")
+        if kind in ("journald", "syslog"):
+            _syslog(level, line)
+            return
+        target = rest if kind == "file" else target
+        if not target.startswith("/") and call and call.bundle:
+            target = f"{call.bundle}/{target}"  # crun opens it from there
+    try:
+        # A FIFO that nobody reads must not hold us up.
+        descriptor = posix.open(
+            target, posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_NONBLOCK | posix.O_NOCTTY, 0o644
+        )
+    except OSError:
+        return
+    _write(descriptor, _formatted(level, line, (call and call.log_format) or "text", dialect))
+    posix.close(descriptor)
+
+
+def _formatted(level: str, line: str, log_format: str, dialect: str) -> str:
+    """A line as the runtime itself would write it: runc and youki in the manner of logrus, crun in its own."""
+    now = time.gmtime()
+    if log_format == "json":
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
+        return f'{{"level":{encode_basestring_ascii(level)},"msg":{encode_basestring_ascii(line)},"time":"{stamp}"}}\n'
+    if dialect == "crun":
+        return f"{time.strftime('%Y-%m-%dT%H:%M:%S', now)}.{time.time_ns() // 1000 % 1000000:06}Z: {line}\n"
+    return f'time="{time.strftime("%Y-%m-%dT%H:%M:%SZ", now)}" level={level} msg={encode_basestring_ascii(line)}\n'
+
+
+def _write(descriptor: int, text: str) -> None:
+    try:
+        posix.write(descriptor, text.encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass
+
+
+def _syslog(level: str, line: str) -> None:
+    import syslog
+
+    syslog.openlog("cdi-runc")
+    syslog.syslog(syslog.LOG_ERR if level == "error" else syslog.LOG_WARNING, line)
+    syslog.closelog()

@@ -1,0 +1,69 @@
+"""HOT. Where the settings and the snapshot stand, for the host's root and for anybody else.
+
+No variable of the environment moves them for the host's root: who may set a variable of an engine that root runs may
+not choose by it which devices root hands out.
+"""
+
+import posix
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SYSTEM_CONFIG = "/etc/cdi-runc/config.yaml"
+SYSTEM_STATE = "/run/cdi-runc"
+
+
+def is_host_root() -> bool:
+    """Whether we are root, and not only called so in a user namespace (as Podman's rootless engine is)."""
+    if posix.geteuid() != 0:
+        return False
+    try:
+        descriptor = posix.open("/proc/self/uid_map", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        return posix.read(descriptor, 64).split()[:2] == [b"0", b"0"]
+    finally:
+        posix.close(descriptor)
+
+
+def config_path(environ: "Mapping[bytes, bytes]", rootless: bool) -> str:
+    """The config.yaml that counts: the user's own where there is one, else the system's (which may be missing)."""
+    if rootless:
+        home = environ.get(b"XDG_CONFIG_HOME") or environ.get(b"HOME", b"") + b"/.config"
+        own = _text(home) + "/cdi-runc/config.yaml"
+        if home.startswith(b"/") and _exists(own):
+            return own
+    return SYSTEM_CONFIG
+
+
+def state_directory(environ: "Mapping[bytes, bytes]", rootless: bool) -> str:
+    """The directory that holds the snapshots, '' where a rootless user has none."""
+    if not rootless:
+        return SYSTEM_STATE
+    run = environ.get(b"XDG_RUNTIME_DIR", b"")
+    return _text(run) + "/cdi-runc" if run.startswith(b"/") else ""
+
+
+def snapshot_name(config: str) -> str:
+    """The snapshot's name in the state directory, one for each config.yaml in use."""
+    return "snapshot" if config == SYSTEM_CONFIG else "snapshot" + config.replace("%", "%25").replace("/", "%")
+
+
+def config_of(snapshot_name: str) -> str:
+    """The config that a snapshot other than the system's is for, '' where the name is none of such a one."""
+    _, _, path = snapshot_name.partition("snapshot%")
+    return "/" + path.replace("%25", "\0").replace("%", "/").replace("\0", "%") if path else ""
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")

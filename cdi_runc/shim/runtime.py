@@ -1,0 +1,95 @@
+"""HOT. The real runtime: which one it is, and its start in our place, as if we had never been there."""
+
+import _signal  # type: ignore[import-not-found]
+import posix
+
+from cdi_runc.shim.errors import RuntimeMissing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
+
+# How every launcher of ours begins, wherever it was copied to.
+_LAUNCHER = b"#!/bin/sh\n# cdi-runc:"
+
+# Set for a runtime that is asked whether it is us, and what we answer.
+PROBE = b"CDI_RUNC_PROBE"
+PROBE_ANSWER = b"cdi-runc wraps a runtime\n"
+
+# More processor time (s) than anything that execs a runtime has used before, less than anyone would want to wait.
+_SUSPICIOUS_AGE = 0.3
+
+
+def find(wanted: str, self_path: str, environ: "Mapping[bytes, bytes]") -> str:
+    """The path of the runtime `wanted`, a path or a name to look up on PATH.
+
+    Raises RuntimeMissing where there is none, or where it is the shim again.
+    """
+    path = wanted if "/" in wanted else _on_path(wanted, environ.get(b"PATH", b"").decode("utf-8", "surrogateescape"))
+    if not path:
+        raise RuntimeMissing(
+            f"no runtime {wanted!r} on PATH: install it, or give its path in /etc/cdi-runc/config.yaml under 'runtimes'"
+        )
+    if not _is_executable(path):
+        raise RuntimeMissing(f"the runtime {path} is missing or can't be executed")
+    if _is_shim(path, self_path) or (sum(posix.times()[:2]) > _SUSPICIOUS_AGE and _leads_to_shim(path, environ)):
+        raise RuntimeMissing(
+            f"the runtime {path} is cdi-runc again: give the real one in /etc/cdi-runc/config.yaml under 'runtimes'"
+        )
+    return path
+
+
+def execute(
+    path: str, args: "Sequence[str]", environ: "Mapping[bytes, bytes]", ignored: "frozenset[int]"
+) -> "NoReturn":
+    """Become the runtime, with `args` after its own path.
+
+    ignored: the signals that were ignored before Python set SIGPIPE and SIGXFSZ to be so.
+    """
+    for signal in (_signal.SIGPIPE, _signal.SIGXFSZ):
+        if signal not in ignored:
+            _signal.signal(signal, _signal.SIG_DFL)
+    try:
+        posix.execve(path, [path, *args], environ)
+    except OSError as error:
+        raise RuntimeMissing(f"the runtime {path} can't be executed: {error.strerror}") from None
+
+
+def _on_path(name: str, path: str) -> str:
+    for directory in path.split(":"):
+        candidate = f"{directory or '.'}/{name}"
+        if _is_executable(candidate):
+            return candidate
+    return ""
+
+
+def _is_executable(path: str) -> bool:
+    try:
+        return posix.stat(path).st_mode & 0o170000 == 0o100000 and posix.access(path, posix.X_OK, effective_ids=True)
+    except OSError:
+        return False
+
+
+def _is_shim(path: str, self_path: str) -> bool:
+    """Whether the file is this launcher, by whatever link, or a copy of it."""
+    try:
+        if posix.stat(path)[1:3] == posix.stat(self_path)[1:3]:  # inode and device
+            return True
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return posix.read(descriptor, len(_LAUNCHER)) == _LAUNCHER
+    finally:
+        posix.close(descriptor)
+
+
+def _leads_to_shim(path: str, environ: "Mapping[bytes, bytes]") -> bool:
+    """Whether a runtime is a wrapper that comes back here: it is asked for its version, and we would answer.
+
+    Asked only where this process is old for one that has come so far, as it is after some rounds of a loop.
+    """
+    from cdi_runc.shim.process import output_of
+
+    return output_of([path, "--version"], {**environ, PROBE: b"1"})[1] == PROBE_ANSWER
