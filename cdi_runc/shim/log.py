@@ -14,6 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cdi_runc.shim.cmdline import Call
 
+# Enough for anything that someone will read; an annotation's value may have a megabyte.
+MAX_LENGTH = 1000
+
 
 def tell(level: str, message: str, call: "Call | None", dialect: str) -> None:
     """Say in one line why there will be no container (`error`), or what one should know though there is (`warning`).
@@ -21,6 +24,8 @@ def tell(level: str, message: str, call: "Call | None", dialect: str) -> None:
     call: the command line, which names the log, where it was read so far.
     """
     line = "cdi-runc: " + " ".join(message.split())
+    if len(line) > MAX_LENGTH:
+        line = line[: MAX_LENGTH - 4] + " ..."
     if level == "error":
         _write(2, line + "\n")
     target = call.log if call else None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from cdi_runc.cdi.errors import CDIError
 from cdi_runc.cdi.registry import Registry, spec_files
 from cdi_runc.shim import settings, snapshot
 
@@ -95,8 +96,8 @@ def _stamps(directories: list[str]) -> "dict[str, Stamp]":
     for directory in directories:
         try:
             paths += spec_files(directory)
-        except OSError:
-            pass  # missing or unreadable, which the directory's own stamp and the registry's error tell
+        except CDIError:
+            pass  # it can't be read: its own stamp is in, and the registry has an error for it
     return {path: snapshot.stamp(path) for path in paths}
 
 
