@@ -36,7 +36,7 @@ class PythonLoader(Reader, Scanner, Parser):
 
     def scan_directive_name(self, start_mark: Any) -> Any:
         """The directive's name, which must be a known one."""
-        name = super().scan_directive_name(start_mark)
+        name = super().scan_directive_name(start_mark)  # type: ignore[no-untyped-call]
         if name not in ("YAML", "TAG"):
             raise ScannerError(None, None, f"found the unknown directive {name!r}", start_mark)
         return name

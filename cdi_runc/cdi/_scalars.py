@@ -49,11 +49,11 @@ def resolve(text: str) -> Scalar:
     if text in _WORDS:
         return _WORDS[text]
     if text[0] == ".":
-        return _float(text.replace("_", "")) if _POINT_FIRST.fullmatch(text) else text
+        value: Scalar = _float(text.replace("_", "")) if _POINT_FIRST.fullmatch(text) else None
+        return text if value is None else value
     if text[0] not in "+-0123456789":
         return text
-    plain = text.replace("_", "")
-    value: Scalar = None
+    plain, value = text.replace("_", ""), None
     if _INTEGER.fullmatch(plain):
         value = _integer(plain)
     elif match := _BINARY.fullmatch(plain):  # 0b-1 is what an oversight in the reference takes for -1
@@ -75,9 +75,9 @@ def _in_range(value: int, signed: bool) -> int | None:
     return value if -MAX_INT64 - 1 <= value <= (MAX_INT64 if signed else MAX_UINT64) else None
 
 
-def _float(text: str) -> float | str:
+def _float(text: str) -> float | None:
     value = float(text)
-    return text if math.isinf(value) else value
+    return None if math.isinf(value) else value
 
 
 def tagged(tag: str, text: str) -> Scalar:
