@@ -27,7 +27,7 @@ demo:       ## see it work: a container without and with cdi-runc (as root)
 	@$(MAKE) --no-print-directory venv
 	@$(BIN)/python -m integration.demo
 
-test: deps venv lint  ## all checks and tests: lint, unit, integration with the real runc and crun
+test: deps engines engines-newer venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
 	@$(BIN)/pytest
 
 test-unit: venv  ## the tests that need neither root nor a container engine
