@@ -116,7 +116,7 @@ def enable(options: Options, /, name: str, runtime_name: str, wrap: str, config:
     )
     _report(outcome, f"{name}: {runtime_name} is registered", how["dry_run"])
     if not how["dry_run"]:
-        _say_reload(module, found, how["restart"])
+        _say_reload(module.reload_command(found, gone=False), name, how["restart"])
         for line in [*launcher.missing_runtime(wrap), *module.advice(found, wish)]:
             click.echo(f"  {line}")
 
@@ -149,7 +149,7 @@ def disable(name: str, runtime_name: str, config: str | None, dry_run: bool, res
     )
     _report(outcome, f"{name}: {runtime_name} is taken out", dry_run)
     if found and not dry_run:
-        _say_reload(module, found, restart)
+        _say_reload(module.reload_command(found, gone=True), name, restart)
 
 
 @engine.command()
@@ -264,7 +264,6 @@ def _report(outcome: registration.Outcome, done: str, dry_run: bool) -> None:
         click.echo(f"  {'removed' if change.after is None else 'wrote'} {change.path}")
 
 
-def _say_reload(module: Engine, found: Found, reloaded: bool) -> None:
-    command = module.reload_command(found)
+def _say_reload(command: str, name: str, reloaded: bool) -> None:
     if command and not reloaded:
-        click.echo(f"  {found.name} reads it after: {command} (or --restart)")
+        click.echo(f"  {name} knows of it after: {command}")

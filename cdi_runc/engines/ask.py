@@ -44,7 +44,8 @@ def ask(command: Sequence[str], env: Mapping[str, str] | None = None, timeout: f
     except OSError as fault:
         raise EngineError(f"can't run {command[0]}: {fault.strerror}") from None
     if done.returncode != 0:
-        raise EngineError(f"{name}: {complaint(done.stderr) or f'exit status {done.returncode}'}")
+        words = complaint(done.stderr) or f"exit status {done.returncode}"
+        raise EngineError(words if words.startswith(f"{name}: ") else f"{name}: {words}")
     return done.stdout
 
 

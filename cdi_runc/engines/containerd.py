@@ -26,17 +26,20 @@ from cdi_runc.engines.engine import (
     Wish,
     is_root,
     pod_request,
+    release,
     user_config_home,
 )
 
 ANNOTATIONS = "cdi.k8s.io/*"
 _NAMESPACE = "cdi-runc-test"
 
+PARTING: tuple[Put, ...] = ()
+
 
 def find(config: str | None) -> Found:
     """containerd on this host; `config` is another config.toml than the usual one."""
     path = binary("containerd", "containerd")
-    number = version(ask([path, "--version"]).partition("containerd ")[2].split()[-2])
+    number = version(ask([path, "--version"]))
     main = os.path.abspath(config or _default_config())
     return Found(
         name="containerd",
@@ -53,7 +56,7 @@ def runtimes(found: Found) -> Runtimes:
     """The handlers as `containerd config dump` has them, with all their options."""
     settings = _table(_cri(_dump(found.binary, found.config)), "containerd")
     handlers = {
-        name: {"path": _table(handler, "options").get("BinaryName") or "runc", **handler}
+        name: {"path": _table(handler, "options").get("BinaryName") or "runc", **_plain(handler)}
         for name, handler in _table(settings, "runtimes").items()
         if isinstance(handler, Mapping)
     }
@@ -62,9 +65,9 @@ def runtimes(found: Found) -> Runtimes:
 
 def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
     """The handler, in a drop-in where imports merge, and the handlers that a first `runtimes` table would hide."""
-    main = _read(found.config)
+    main = _read(found)
     section = ("plugins", _plugin(main), "containerd")
-    start = "" if os.path.exists(found.config) else f"version = {_dump(found.binary, found.config)['version']}\n"
+    start = f"version = {main['version']}\n"  # of a file that isn't there yet
     puts = [Put((*section, "runtimes", wish.runtime), handler(known, wish))]
     if wish.default:
         puts.append(Put((*section, "default_runtime_name"), wish.runtime))
@@ -76,7 +79,7 @@ def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
     path = wish.drop_in or os.path.join(os.path.dirname(found.config), "conf.d", f"50-{wish.runtime}.toml")
     if not _table(main, *section, "runtimes"):
         puts = [*hidden, *puts]
-    drop_in = FilePlan(path, "toml", tuple(puts), f"version = {main.get('version', 2)}\n")
+    drop_in = FilePlan(path, "toml", tuple(puts), start)
     if _imported(found.config, main, path):
         return [drop_in]
     return [drop_in, FilePlan(found.config, "toml", (Put(("imports",), path, "item"),), start)]
@@ -105,11 +108,11 @@ def reload(found: Found, runtime: str | None) -> None:
         raise EngineError("containerd does not answer after the restart: journalctl -u containerd says why")
 
 
-def reload_command(found: Found) -> str:
+def reload_command(found: Found, gone: bool) -> str:
     """Containers go on running meanwhile."""
     if not found.running:
         return ""
-    return "a restart of that containerd" if found.explicit else "systemctl restart containerd"
+    return "it is restarted" if found.explicit else "systemctl restart containerd, or --restart"
 
 
 def advice(found: Found, wish: Wish) -> list[str]:
@@ -171,10 +174,13 @@ def _dump(path: str, config: str) -> dict[str, object]:
     return edits.parse("toml", ask([path, *words]))
 
 
-def _read(config: str) -> dict[str, object]:
-    main = edits.load("toml", config)
-    if os.path.exists(config) and main.get("version", 1) == 1:
-        raise EngineError(f"{config} has schema version 1, which has no runtime handlers of this kind: set version = 2")
+def _read(found: Found) -> dict[str, object]:
+    """The file as it is written, or what an empty one would be today."""
+    if not os.path.exists(found.config):
+        return {"version": _dump(found.binary, found.config)["version"]}
+    main = edits.load("toml", found.config)
+    if main.get("version", 1) == 1:
+        raise EngineError(f"{found.config}: schema version 1 has no runtime handlers of this kind: set version = 2")
     return main
 
 
@@ -212,7 +218,7 @@ def _imported(config: str, main: Mapping[str, object], path: str) -> bool:
 
 def _cdi(number: str, cri: Mapping[str, object]) -> Literal["on", "off", "no"]:
     """containerd's CRI injects CDI devices since 1.7, where `enable_cdi` is set (from 2.0 on by default)."""
-    if tuple(int(part) for part in number.split(".")[:2]) < (1, 7):
+    if release(number) < (1, 7):
         return "no"
     return "on" if cri.get("enable_cdi") else "off"
 

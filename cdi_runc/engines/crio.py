@@ -22,9 +22,12 @@ from cdi_runc.engines.engine import (
     Wish,
     is_root,
     pod_request,
+    release,
 )
 
 _FOLDER = "/etc/crio/crio.conf.d"
+
+PARTING: tuple[Put, ...] = ()
 
 
 def find(config: str | None) -> Found:
@@ -37,7 +40,7 @@ def find(config: str | None) -> Found:
         version=number,
         config=os.path.abspath(config or "/etc/crio/crio.conf"),
         running=os.path.exists("/var/run/crio/crio.sock"),
-        cdi="on" if tuple(int(part) for part in number.split(".")[:2]) >= (1, 23) else "no",
+        cdi="on" if release(number) >= (1, 23) else "no",
         explicit=config is not None,
     )
 
@@ -79,9 +82,9 @@ def reload(found: Found, runtime: str | None) -> None:
     ask(["systemctl", "restart", "crio"])
 
 
-def reload_command(found: Found) -> str:
+def reload_command(found: Found, gone: bool) -> str:
     """Containers go on running meanwhile."""
-    return "systemctl restart crio" if found.running else ""
+    return "systemctl restart crio, or --restart" if found.running else ""
 
 
 def advice(found: Found, wish: Wish) -> list[str]:

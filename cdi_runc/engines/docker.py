@@ -1,7 +1,7 @@
 """Docker: `runtimes` and `default-runtime` in daemon.json.
 
-dockerd reads both again on SIGHUP, so nothing has to be restarted. It refuses to start when the same setting is given
-in the file and on its command line.
+dockerd reads both again on SIGHUP, so nothing has to be restarted; but a setting that is gone from the file stays as it
+was (20.10 and 28.5 alike). It refuses to start when a setting is given in the file and on its command line.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from cdi_runc.engines.engine import (
     Value,
     Wish,
     is_root,
+    release,
     user_config_home,
 )
+
+PARTING = (Put(("runtimes",), {}, "spare"), Put(("default-runtime",), "runc", "spare"))
 
 
 def find(config: str | None) -> Found:
@@ -75,25 +78,25 @@ def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
 
 
 def reload(found: Found, runtime: str | None) -> None:
-    """Send dockerd SIGHUP, and wait until `docker info` shows the runtime."""
+    """Send dockerd SIGHUP, and wait until `docker info` shows the runtime, or no other runtimes than the file."""
     pid = _pid(found)
     if pid is None:
         raise EngineError("dockerd's pidfile names no dockerd: reload it yourself, and leave --restart out")
     os.kill(pid, signal.SIGHUP)
     deadline = time.monotonic() + 10
-    while runtime and time.monotonic() < deadline:
-        if runtime in json.loads(ask([*_docker(found), "info", "--format", "{{json .Runtimes}}"])):
-            return
+    while not _obeys(found, runtime):
+        if time.monotonic() > deadline:
+            raise EngineError(f"dockerd has not taken {found.config} up: its log says why")
         time.sleep(0.1)
-    if runtime:
-        raise EngineError(f"dockerd has not taken the runtime {runtime} up: its log says why")
 
 
-def reload_command(found: Found) -> str:
-    """systemd's docker.service sends SIGHUP."""
+def reload_command(found: Found, gone: bool) -> str:
+    """A reload does for what is new; what is gone from the file is forgotten by a restart, or by our `reload`."""
     if not found.running:
         return ""
-    return f"kill -HUP {_pid(found)}" if found.explicit else "systemctl reload docker"
+    if gone:
+        return "its restart (disable --restart goes without)"
+    return "kill -HUP of dockerd, or --restart" if found.explicit else "systemctl reload docker, or --restart"
 
 
 def advice(found: Found, wish: Wish) -> list[str]:
@@ -186,7 +189,16 @@ def _cdi(config: str, running: str, *, explicit: bool) -> Literal["on", "off", "
     info = json.loads(ask([*_client(config, explicit), "info", "--format", "{{json .}}"], timeout=15))
     if info.get("CDISpecDirs"):
         return "on"
-    return "off" if int(running.split(".")[0]) >= 25 else "no"
+    return "off" if release(running) >= (25,) else "no"
+
+
+def _obeys(found: Found, runtime: str | None) -> bool:
+    info = json.loads(ask([*_docker(found), "info", "--format", "{{json .}}"]))
+    if runtime:
+        return runtime in info["Runtimes"]
+    wanted = runtimes(found)
+    live = {name for name in info["Runtimes"] if not name.startswith("io.containerd.")}
+    return live == set(wanted.handlers) and info["DefaultRuntime"] == wanted.default
 
 
 def _pid(found: Found) -> int | None:

@@ -37,12 +37,8 @@ class Found:
 
     @property
     def release(self) -> tuple[int, ...]:
-        """The version as numbers, to compare with.
-
-        >>> Found("docker", "/usr/bin/dockerd", "20.10.24", "", False, "no").release >= (20, 10)
-        True
-        """
-        return tuple(int(part) for part in self.version.split(".") if part.isdigit())
+        """The version as numbers, to compare with."""
+        return release(self.version)
 
 
 @dataclass(frozen=True)
@@ -103,6 +99,10 @@ class Trial:
 class Engine(Protocol):
     """What an engine's module offers. Every function may raise EngineError, with the engine's own words."""
 
+    @property
+    def PARTING(self) -> tuple[Put, ...]:  # noqa: N802  # a constant of the modules
+        """What a file has to say outright for a moment, so that the running engine forgets us."""
+
     def find(self, config: str | None) -> Found:
         """The engine on this host; raises NotInstalled."""
 
@@ -113,10 +113,10 @@ class Engine(Protocol):
         """What is to stand where. `known` is what `runtimes` says without us."""
 
     def reload(self, found: Found, runtime: str | None) -> None:
-        """Make the running engine read its files, and see that it then knows `runtime`."""
+        """Make the running engine read its files, and see that it then knows `runtime` (None: that it obeys them)."""
 
-    def reload_command(self, found: Found) -> str:
-        """What the administrator types to the same end, "" where nothing has to be reloaded."""
+    def reload_command(self, found: Found, gone: bool) -> str:
+        """What the administrator types to the same end, "" where nothing runs; `gone` after `disable`."""
 
     def advice(self, found: Found, wish: Wish) -> list[str]:
         """How users ask for a device, and what else the administrator has to know, a line each."""
@@ -135,6 +135,15 @@ class Engine(Protocol):
 
     def takes_annotations(self, found: Found) -> bool:
         """Can a user of this engine set annotations?"""
+
+
+def release(version: str) -> tuple[int, ...]:
+    """A version as numbers, to compare with.
+
+    >>> release("20.10.24") >= (20, 10)
+    True
+    """
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def pod_request(runtime: str) -> str:

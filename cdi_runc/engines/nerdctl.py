@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from cdi_runc.engines import containers, launcher
 from cdi_runc.engines.ask import ask, binary, version
-from cdi_runc.engines.engine import EngineError, FilePlan, Found, Runtimes, Trial, Wish
+from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes, Trial, Wish
+
+PARTING: tuple[Put, ...] = ()
 
 
 def find(config: str | None) -> Found:
@@ -33,7 +35,7 @@ def reload(found: Found, runtime: str | None) -> None:
     """Nothing runs."""
 
 
-def reload_command(found: Found) -> str:
+def reload_command(found: Found, gone: bool) -> str:
     """Nothing runs."""
     return ""
 

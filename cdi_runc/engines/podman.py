@@ -13,7 +13,18 @@ from collections.abc import Mapping, Sequence
 
 from cdi_runc.engines import containers, edits
 from cdi_runc.engines.ask import ask, binary, version
-from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes, Trial, Wish, is_root, user_config_home
+from cdi_runc.engines.engine import (
+    EngineError,
+    FilePlan,
+    Found,
+    Put,
+    Runtimes,
+    Trial,
+    Wish,
+    is_root,
+    release,
+    user_config_home,
+)
 
 _SYSTEM = ("/usr/share/containers/containers.conf", "/etc/containers/containers.conf")
 
@@ -23,6 +34,8 @@ _DEFAULT_LISTS: dict[str, list[str]] = {
     "runtime_supports_nocgroups": ["crun", "krun"],
     "runtime_supports_kvm": ["kata", "runsc", "krun"],
 }
+
+PARTING: tuple[Put, ...] = ()
 
 
 def find(config: str | None) -> Found:
@@ -36,7 +49,7 @@ def find(config: str | None) -> Found:
         version=number,
         config=os.path.abspath(main),
         running=None,
-        cdi="on" if tuple(int(part) for part in number.split(".")[:2]) >= (4, 1) else "no",
+        cdi="on" if release(number) >= (4, 1) else "no",
         explicit=config is not None or "CONTAINERS_CONF" in os.environ,
     )
 
@@ -70,7 +83,7 @@ def reload(found: Found, runtime: str | None) -> None:
         _used(found, runtime)
 
 
-def reload_command(found: Found) -> str:
+def reload_command(found: Found, gone: bool) -> str:
     """Nothing runs."""
     return ""
 

@@ -27,6 +27,7 @@ class Rancher:
     name: str
     folder: str
     unit: str
+    PARTING: tuple[Put, ...] = ()
 
     def find(self, config: str | None) -> Found:
         """The distribution on this host; `config` is the template if it isn't where it usually is."""
@@ -76,9 +77,9 @@ class Rancher:
             raise EngineError(f"no systemd unit runs this {self.name}: restart it yourself, and leave --restart out")
         ask(["systemctl", "restart", self.unit], timeout=300)
 
-    def reload_command(self, found: Found) -> str:
+    def reload_command(self, found: Found, gone: bool) -> str:
         """An agent has a unit of its own."""
-        return f"systemctl restart {self.unit}, on an agent {self.name}-agent" if found.running else ""
+        return f"systemctl restart {self.unit} (on an agent {self.name}-agent), or --restart" if found.running else ""
 
     def advice(self, found: Found, wish: Wish) -> list[str]:
         """How to ask for a device."""

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from cdi_runc.engines import containers, edits, journal
 from cdi_runc.engines.engine import Engine, EngineError, FilePlan, Found, Runtimes, Wish
@@ -24,7 +24,7 @@ class FileRecord(TypedDict):
     """One file that a registration changed."""
 
     path: str
-    syntax: str
+    syntax: Literal["json", "toml", "text"]
     start: str
     before: str | None
     after: str
@@ -137,6 +137,8 @@ def disable(
             raise EngineError(f"running containers use {record['runtime']} ({names}): stop them, or --force")
         record = copy.deepcopy(record)
         _bequeath(record, others)
+        if found and reload and not dry_run and engine.PARTING:
+            _part(engine, found, record, others, directory)
         changes = [_taken_back(file) for file in record["files"]]
         changes = [change for change in changes if change.before != change.after]
         if dry_run:
@@ -147,6 +149,23 @@ def disable(
         else:
             _commit(engine, found, directory, everything, engine.runtimes(found), None, reload, gone=record["runtime"])
         return Outcome(changes, said)
+
+
+def _part(engine: Engine, found: Found, record: Registration, others: Sequence[Registration], directory: str) -> None:
+    """Have the running engine forget us while the files still say so outright.
+
+    The files are then as this registration left them, so whatever happens next, `disable` knows how to go on.
+    """
+    changes = []
+    for file in record["files"]:
+        if file["syntax"] == "text" or (now := journal.read(file["path"])) is None:
+            continue
+        file["before"] = _base(file, now)
+        plan = FilePlan(file["path"], file["syntax"], engine.PARTING)
+        file["after"], _ = edits.apply(plan, file["before"] or file["start"])
+        changes.append(journal.change_of(file["path"], file["after"]))
+    changes.append(_record_change(directory, [*others, record]))
+    journal.commit(directory, changes, lambda: engine.reload(found, None))
 
 
 def state(file: FileRecord) -> str:
@@ -238,8 +257,7 @@ def _bequeath(record: Registration, others: Sequence[Registration]) -> None:
                     file["undos"].remove(undo)
                     heir["undos"].insert(0, undo)
                 for later in heir["undos"]:
-                    shared = len(os.path.commonprefix([undo["keys"], later["keys"]]))
-                    if undo["parents"] < shared < len(later["keys"]):
+                    if later["keys"][: undo["parents"] + 1] == undo["keys"][: undo["parents"] + 1]:
                         later["parents"] = min(later["parents"], undo["parents"])
                     if later["keys"] == undo["keys"] and later["had"] and later["old"] == undo["value"]:
                         later["had"], later["old"], later["parents"] = undo["had"], undo["old"], undo["parents"]
