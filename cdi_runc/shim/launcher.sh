@@ -79,12 +79,12 @@ _cdi_read_config() {
                     _cdi_mapped=$_cdi_value
                 fi
                 ;;
-            spec-dirs:'  - /'* | requests:'  annotations: [cdi.k8s.io/]') ;;
+            spec-dirs:'  - /'* | spec-dirs:'- /'* | requests:'  annotations: [cdi.k8s.io/]') ;;
             requests:'  mounts: null' | requests:'  env: null') ;;
             requests:'  mounts: /'*[!/] | requests:'  env: '[A-Za-z_]*)
-                _cdi_value=${_cdi_line##*[' '/]}
-                case $_cdi_value in *[!A-Za-z0-9_.-]*) return 1 ;; esac
-                _cdi_asks="$_cdi_asks|$_cdi_value"
+                _cdi_value=${_cdi_line#*': '}
+                case $_cdi_value in *[!A-Za-z0-9_./-]*) return 1 ;; esac
+                _cdi_asks="$_cdi_asks|${_cdi_value##*/}"
                 ;;
             *) return 1 ;;
         esac

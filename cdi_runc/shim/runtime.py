@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 # How every launcher of ours begins, wherever it was copied to.
-_LAUNCHER = b"#!/bin/sh\n# cdi-runc:"
+LAUNCHER = b"#!/bin/sh\n# cdi-runc:"
 
 # Set for a runtime that is asked whether it is us, and what we answer.
 PROBE = b"CDI_RUNC_PROBE"
@@ -80,7 +80,7 @@ def _is_shim(path: str, self_path: str) -> bool:
     except OSError:
         return False
     try:
-        return posix.read(descriptor, len(_LAUNCHER)) == _LAUNCHER
+        return posix.read(descriptor, len(LAUNCHER)) == LAUNCHER
     finally:
         posix.close(descriptor)
 
