@@ -25,6 +25,8 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.skip("engines with containers that get devices need root")
     if static_busybox() is None:
         pytest.skip("busybox-static is not installed (make engines)")
+    if not (TREE / ".venv/bin/cdi-runc").exists():
+        pytest.skip("no cdi-runc in .venv/bin (make venv)")
     newer = request.param == "newer"
     if newer and not (NEWER / ".complete").exists():
         pytest.skip(f"no Debian 13 in {NEWER} (make engines-newer)")

@@ -63,7 +63,8 @@ def docker(host: Host, image: Path, the_widget: Widget) -> Iterator[Docker]:
     docker = Docker(host, image)
     yield docker
     containers = docker("ps", "--all", "--quiet").stdout.split()
-    docker("rm", "--force", *containers) if containers else None
+    if containers:
+        docker("rm", "--force", *containers)
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
@@ -121,6 +122,15 @@ def test_second_start_of_a_container_makes_no_edit_twice(docker: Docker, widget:
     for starts in (1, 2):
         assert report(docker("start", "--attach", container).stdout) == WITH
         assert (widget.standing(), widget.runs()) == (ONCE, starts)
+
+
+def test_exec_sees_the_device_and_the_mounts(docker: Docker) -> None:
+    """The environment and the groups of such a process are Docker's own: the shim sees none of them."""
+    container = docker("run", "--detach", *VARIABLE, NAME).stdout.strip()
+
+    seen = report(docker("exec", container, "sh", "-c", PROBE).stdout)
+
+    assert seen == {**WITH, "env": "", "groups": "0"}
 
 
 @pytest.mark.parametrize("kind", WRONG)
