@@ -58,7 +58,9 @@ def _parse(path: str) -> object:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingsError(f"{path}:{line}: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path}: not YAML: {error}") from None
+        raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if isinstance(data, dict):
+        return {key: value for key, value in data.items() if value is not None}  # as `requests:` with comments below
     return {} if data is None else data
 
 

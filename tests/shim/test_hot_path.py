@@ -1,0 +1,107 @@
+"""What starts at every container starts from builtin modules alone, and from one file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdi_runc.shim import freeze
+from tests.shim.conftest import REQUEST, SHIM, bundle, executable
+
+# Compiled into every Python, or part of its own start; `_json` is a small extension, binascii and zlib's crc on some.
+BUILTIN = {*sys.builtin_module_names, "zipimport", "_frozen_importlib", "_frozen_importlib_external", "__main__"}
+OF_THE_START = {"encodings", "encodings.aliases", "encodings.utf_8", "codecs", "io", "abc", "encodings.latin_1"}
+EXTENSIONS = {"_json", "binascii", "_codecs", "fcntl", "_locale"}
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> list[str]:
+    """The command that launcher.sh types for a container that asks for a device, with a fresh snapshot."""
+    (tmp_path / "cdi").mkdir()
+    spec = {
+        "cdiVersion": "0.6.0",
+        "kind": "vendor.com/gpu",
+        "devices": [{"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/x", "hostPath": "/dev/null"}]}}],
+    }
+    (tmp_path / "cdi" / "vendor.json").write_text(json.dumps(spec))
+    (tmp_path / "config.yaml").write_text(f"spec-dirs: [{tmp_path}/cdi]\n")
+    bundle(tmp_path / "bundle", annotations=REQUEST)
+    stub = executable(tmp_path / "runc", "#!/bin/sh\n")
+    ours = [sys.executable, str(tmp_path / "cdi-runc"), "", "", str(stub), str(tmp_path / "config.yaml")]
+    return [*ours, "create", "--bundle", str(tmp_path / "bundle"), "id"]
+
+
+def imported(call: list[str], directory: Path) -> set[str]:
+    command = [sys.executable, "-I", "-S", "-X", "importtime", str(SHIM / "boot.py"), *call]
+    environ = {"XDG_RUNTIME_DIR": str(directory), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines[1:]}
+
+
+def test_only_what_is_allowed_is_imported(call: list[str], tmp_path: Path) -> None:
+    imported(call, tmp_path)  # makes the snapshot and freezes the modules
+    config = tmp_path / "bundle" / "config.json"
+    config.write_text(json.dumps({"annotations": REQUEST}))
+    assert imported(call, tmp_path) - BUILTIN - OF_THE_START - EXTENSIONS <= {"cdi_runc.shim.main"}
+    assert json.loads(config.read_text())["linux"]["devices"][0]["path"] == "/dev/x"
+
+
+def test_every_hot_module_is_frozen_after_those_that_it_imports() -> None:
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(freeze.LIB)!r})\n"]
+    command[-1] += "import cdi_runc.shim.main\nprint(*[name for name in sys.modules if name.startswith('cdi_runc')])"
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(names) == sorted(freeze.HOT)
+    for place, name in enumerate(freeze.HOT):
+        path = freeze.LIB / name.replace(".", "/")
+        text = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+        runtime_part = text.replace("    from cdi_runc", "")  # those that only a type checker or a rare call needs
+        for later in freeze.HOT[place + 1 :]:
+            assert f"\nfrom {later} import" not in runtime_part, f"{name} stands before {later}"
+
+
+def test_a_change_of_a_source_is_seen(tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(freeze.LIB / "cdi_runc", tmp_path / "cdi_runc", ignore=shutil.ignore_patterns("__pycache__"))
+    boot = tmp_path / "cdi_runc" / "shim" / "boot.py"
+
+    def version() -> str:
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(boot),
+            sys.executable,
+            "/x/cdi-runc",
+            "",
+            "",
+            "",
+            "",
+            "--cdi-version",
+        ]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    first = version()
+    assert list(boot.parent.glob("__pycache__/hot.*"))
+    assert version() == first
+    launch = boot.with_name("launch.py")
+    launch.write_text(launch.read_text().replace('f"cdi-runc {', 'f"changed {'))
+    assert version() == first.replace("cdi-runc", "changed")
+    assert version() == first.replace("cdi-runc", "changed")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0", b"(garbage", b"i\0\0\0\0"])
+def test_a_broken_frozen_file_is_written_again(tmp_path: Path, content: bytes) -> None:
+    import shutil
+
+    shutil.copytree(freeze.LIB / "cdi_runc", tmp_path / "cdi_runc", ignore=shutil.ignore_patterns("__pycache__"))
+    shim = tmp_path / "cdi_runc" / "shim"
+    (shim / "__pycache__").mkdir()
+    frozen = shim / "__pycache__" / freeze.frozen_path().name
+    frozen.write_bytes(content)
+    command = [sys.executable, "-I", "-S", str(shim / "boot.py"), "", "/x/cdi-runc", "", "", "", "", "--cdi-version"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"cdi-runc ")
+    assert frozen.stat().st_size > 10000
