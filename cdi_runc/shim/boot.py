@@ -12,9 +12,10 @@ gc.disable()  # nothing that is made here is garbage before exec
 shim = __file__[: -len("boot.py")]
 try:
     with open(shim + "__pycache__/hot." + sys.implementation.cache_tag, "rb") as file:
-        python, thaw, frozen = marshal.loads(file.read())
-    if python != sys.version:
+        start, python, code = file.read().split(b"\n", 2)
+    if (start, python) != (b"cdi-runc", repr(sys.version).encode()):
         raise ImportError
+    thaw, frozen = marshal.loads(code)
     exec(thaw)  # noqa: S102  # thaw.py, which makes modules of what is frozen
 except (OSError, ValueError, TypeError, EOFError, ImportError):
     sys.path.insert(0, shim[: -len("/cdi_runc/shim/")])

@@ -53,12 +53,12 @@ def freeze() -> None:
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         found = path.stat()  # before it is read, so that a change in between is seen at the next start
         frozen.append((name, str(path), (found.st_mtime_ns, found.st_size), _compiled(path)))
-    data = marshal.dumps((sys.version, _compiled(SHIM / "thaw.py"), frozen))
+    code = marshal.dumps((_compiled(SHIM / "thaw.py"), frozen))
     target = frozen_path()
     try:
         target.parent.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            file.write(data)
+            file.write(b"cdi-runc\n%r\n" % sys.version + code)  # marshal must not be given anything else
             os.fchmod(file.fileno(), 0o644)
         os.replace(file.name, target)
     except OSError:

@@ -1,6 +1,7 @@
 """What starts at every container starts from builtin modules alone, and from one file."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,8 +64,6 @@ def test_every_hot_module_is_frozen_after_those_that_it_imports() -> None:
 
 
 def test_a_change_of_a_source_is_seen(tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(freeze.LIB / "cdi_runc", tmp_path / "cdi_runc", ignore=shutil.ignore_patterns("__pycache__"))
     boot = tmp_path / "cdi_runc" / "shim" / "boot.py"
 
@@ -93,10 +92,8 @@ def test_a_change_of_a_source_is_seen(tmp_path: Path) -> None:
     assert version() == first.replace("cdi-runc", "changed")
 
 
-@pytest.mark.parametrize("content", [b"", b"\0", b"(garbage", b"i\0\0\0\0"])
+@pytest.mark.parametrize("content", [b"", b"\0", b"(garbage", b"cdi-runc\n", f"cdi-runc\n{sys.version!r}\n".encode()])
 def test_a_broken_frozen_file_is_written_again(tmp_path: Path, content: bytes) -> None:
-    import shutil
-
     shutil.copytree(freeze.LIB / "cdi_runc", tmp_path / "cdi_runc", ignore=shutil.ignore_patterns("__pycache__"))
     shim = tmp_path / "cdi_runc" / "shim"
     (shim / "__pycache__").mkdir()
