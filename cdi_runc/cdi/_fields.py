@@ -14,7 +14,7 @@ from cdi_runc.cdi._yaml import Node
 from cdi_runc.cdi.schema import Form, follow, shared_schema, unknown_field, wrong_type
 from cdi_runc.cdi.versions import Path
 
-Faults = list[tuple[Path, str]]
+Faults = list[tuple[Path, str, Node]]  # where in the spec, what is wrong, and where in the text
 
 _ZERO = {"string": "", "integer": 0, "boolean": False}
 _MAX_PLAIN = 1e21  # from here on Go writes a float with an exponent, which is no integer
@@ -72,21 +72,22 @@ def _decode(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> Any
         case "boolean" if isinstance(node.value, bool):
             return node.value
         case "integer" if type(node.value) in (int, float):
-            return _integer(form, node.value, path, faults)
+            return _integer(form, node, path, faults)
     return _wrong(form, node, path, faults)
 
 
 def _wrong(form: Form, node: Node, path: Path, faults: Faults) -> Any:
-    faults.append((path, wrong_type(node.value, form)))
+    faults.append((path, wrong_type(node.value, form), node))
     return _ZERO.get(form["type"], {} if form["type"] == "object" else [])
 
 
-def _integer(form: Form, value: int | float, path: Path, faults: Faults) -> int:
+def _integer(form: Form, node: Node, path: Path, faults: Faults) -> int:
+    value: int | float = node.value
     unsigned = form["minimum"] == 0
     if isinstance(value, float):
         negative_zero = value == 0 and str(value).startswith("-")
         if not value.is_integer() or abs(value) >= _MAX_PLAIN or (unsigned and negative_zero):
-            faults.append((path, f"is {value!r}, not {form['description']}"))
+            faults.append((path, f"is {value!r}, not {form['description']}", node))
             return 0
         value = int(Decimal(repr(value)))  # of the digits that Go would write, not of the binary value
     return value  # its range is for the schema to check
@@ -94,7 +95,7 @@ def _integer(form: Form, value: int | float, path: Path, faults: Faults) -> int:
 
 def _array(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> list[Any]:
     if not isinstance(node.value, list):
-        faults.append((path, wrong_type(node.value, {"type": "array"})))
+        faults.append((path, wrong_type(node.value, {"type": "array"}), node))
         return []
     form = follow(form)
     result = []
@@ -109,19 +110,19 @@ def _array(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> list
 
 def _object(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> dict[str, Any]:
     if not isinstance(node.value, dict):
-        faults.append((path, wrong_type(node.value, form)))
+        faults.append((path, wrong_type(node.value, form), node))
         return {}
     result = dict(old or {})
     if "properties" not in form:  # a mapping of texts
-        for name, value in _entries(node, path, faults):
+        for name, _, value in _entries(node, path, faults):
             empty = value.value is None
             result[name] = "" if empty else _decode(form["additionalProperties"], value, (*path, name), None, faults)
         return result
     spellings: dict[str, list[tuple[str, Node]]] = {}
-    for name, value in _entries(node, path, faults):
+    for name, key, value in _entries(node, path, faults):
         field = next((field for field in form["properties"] if _fold(field) == _fold(name)), None)
         if field is None:
-            faults.append(((*path, name), unknown_field(name, form)))
+            faults.append(((*path, name), unknown_field(name, form), key))
         elif value.value is not None:
             spellings.setdefault(field, []).append((name, value))
     for field, given in spellings.items():
@@ -130,11 +131,12 @@ def _object(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> dic
     return result
 
 
-def _entries(node: Node, path: Path, faults: Faults) -> list[tuple[str, Node]]:
+def _entries(node: Node, path: Path, faults: Faults) -> list[tuple[str, Node, Node]]:
     entries = []
     for key, value in node.value.values():
         try:
-            entries.append((key_text(key.value), value))
-        except ValueError as error:
-            faults.append(((*path, str(key.value)), str(error)))
+            entries.append((key_text(key.value), key, value))
+        except ValueError:
+            name = "null" if key.value is None else str(key.value)
+            faults.append(((*path, name), "cannot be a key", key))
     return entries

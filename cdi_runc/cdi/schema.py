@@ -110,7 +110,7 @@ def _message(error: ValidationError) -> str:
         case "type":
             return wrong_type(found, form)
         case "minLength" | "minItems":
-            return f"is empty: {form['description']}"
+            return f"is empty, not {form['description']}"
         case "enum":
             return f"is {shown(found)}, not one of {', '.join(filter(None, form['enum']))}"
         case _:

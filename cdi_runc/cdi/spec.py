@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from cdi_runc.cdi._fields import fields, locate
@@ -45,7 +45,8 @@ def parse_spec(text: str | bytes) -> Spec:
     if node.value is None:
         raise InvalidSpec([Problem("", "the text is empty, not an object with cdiVersion, kind and devices", 1, 1)])
     spec, faults = fields(node)
-    _raise([*faults, *_rule_errors(spec), *schema_errors(spec)], node)
+    faults += [(path, message, locate(node, path)) for path, message in (*_rule_errors(spec), *schema_errors(spec))]
+    _raise(faults)
     return cast("Spec", spec)
 
 
@@ -56,7 +57,7 @@ def load_spec(path: str | os.PathLike[str]) -> Spec:
     """
     name = os.fspath(path)
     try:
-        return parse_spec(_read_file(name))
+        return parse_spec(read_file(name))
     except OSError as error:
         raise InvalidSpec([Problem("", f"cannot be read: {error.strerror or error}")], name) from None
     except InvalidSpec as error:
@@ -69,10 +70,10 @@ def validate_spec(data: object) -> None:
     >>> validate_spec({"cdiVersion": "1.1.0", "kind": "vendor.com/gpu", "devices": []})
     Traceback (most recent call last):
         ...
-    cdi_runc.cdi.errors.InvalidSpec: devices: is empty: the devices that can be asked for, at least one
+    cdi_runc.cdi.errors.InvalidSpec: devices: is empty, not a list of the devices that can be asked for, at least one
     """
-    faults = list(schema_errors(data))
-    _raise(faults or _rule_errors(data))
+    faults = list(schema_errors(data)) or _rule_errors(data)
+    _raise((path, message, Node(None)) for path, message in faults)
 
 
 def field_text(path: Path) -> str:
@@ -84,7 +85,8 @@ def field_text(path: Path) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
-def _read_file(path: str) -> bytes:
+def read_file(path: str) -> bytes:
+    """What a spec file holds, unparsed. Raises OSError, and InvalidSpec for what is no file or larger than 16 MiB."""
     # Looked at first, since merely opening some devices does things; the open is checked again, lest it was exchanged.
     _require_file(os.stat(path))
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
@@ -95,20 +97,34 @@ def _read_file(path: str) -> bytes:
     return text
 
 
+def locator(text: str | bytes) -> Callable[[Path], tuple[int | None, int | None]]:
+    """Tells the line and column, from 1, of a field in a text that `parse_spec` takes; None where it was read as JSON.
+
+    >>> locator("cdiVersion: 0.6.0\\nkind: v.com/gpu")(("kind",))
+    (2, 7)
+    """
+    document = read(text if isinstance(text, str) else text.decode())
+
+    def place(path: Path) -> tuple[int | None, int | None]:
+        node = locate(document, path)
+        return node.line, node.column
+
+    return place
+
+
 def _require_file(found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = "a directory" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
         raise InvalidSpec([Problem("", f"is {kind}, not a file")])
 
 
-def _raise(faults: Iterable[Fault], node: Node | None = None) -> None:
+def _raise(faults: Iterable[tuple[Path, str, Node]]) -> None:
     """Raise InvalidSpec if there are faults: of several about one thing or what is in it the first, by their places."""
     told: set[Path] = set()
     problems = []
-    for path, message in faults:
+    for path, message, at in faults:
         if not any(path[:length] in told for length in range(len(path) + 1)):
             told.add(path)
-            at = locate(node, path) if node else Node(None)
             problems.append(Problem(field_text(path), message, at.line, at.column))
     if problems:
         raise InvalidSpec(sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0)))

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cdi_runc.cdi._scalars import resolve
-from cdi_runc.cdi.errors import InvalidSpec, Problem
 from cdi_runc.cdi.names import split_kind, validate_kind
-from cdi_runc.cdi.spec import validate_spec
+from cdi_runc.cdi.spec import parse_spec, validate_spec
 from cdi_runc.cdi.versions import minimum_required_version
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 # Characters that JSON may hold as they are, but not a JSON text that is to be read as YAML.
 _NOT_IN_YAML = re.compile("[\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
+_LINE_BREAK = re.compile("[\r\x85\u2028\u2029]")  # of the kinds that become others unless they are escaped
 
 
 def write_spec(
@@ -39,11 +39,9 @@ def write_spec(
     if lowest_version:
         spec = {**spec, "cdiVersion": minimum_required_version(spec)}
     validate_spec(spec)
-    try:
-        text = (_json if name.endswith(".json") else _yaml)(spec).encode()
-    except UnicodeEncodeError as error:
-        raise InvalidSpec([Problem("", f"half a surrogate pair ({error.object[error.start]!r}) is no text")]) from None
-    _write_file(name, text, overwrite)
+    text = _json(spec) if name.endswith(".json") else _yaml(spec)
+    parse_spec(text)  # since there are characters that neither format can hold
+    _write_file(name, text.encode(), overwrite)
     return name
 
 
@@ -81,7 +79,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if resolve(text) == text else "'"
+    style = '"' if _LINE_BREAK.search(text) else None if resolve(text) == text else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 

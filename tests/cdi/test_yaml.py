@@ -1,0 +1,126 @@
+"""YAML as the reference reads it, by libyaml and by the parser in Python alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cdi_runc.cdi import _yaml
+from cdi_runc.cdi._python_loader import PythonLoader
+from cdi_runc.cdi._scalars import key_text
+from cdi_runc.cdi._yaml import Node, YAMLError
+
+Read = Callable[[str], Any]
+
+
+@pytest.fixture(params=[_yaml.FastLoader, PythonLoader], ids=["fast", "python"])
+def read(request: pytest.FixtureRequest) -> Read:
+    return lambda text: plain(_yaml.read(text, request.param))
+
+
+def plain(node: Node) -> Any:
+    if isinstance(node.value, list):
+        return [plain(item) for item in node.value]
+    if isinstance(node.value, dict):
+        return {key_text(key.value): plain(value) for key, value in node.value.values()}
+    return node.value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("# nothing", None),
+        ("---\n", None),
+        ("\ufeffa: 1", {"a": 1}),
+        ("a: {b: [1, x, 'x', \"\\x41\"]}", {"a": {"b": [1, "x", "x", "A"]}}),
+        ("a: 1\n---\n}{", {"a": 1}),
+        ("a: 1\n...\n@", {"a": 1}),
+        ("%YAML 1.1\n---\na", "a"),
+        ("a: |\n  x\n  y\nb: >-\n  x\n  y\n", {"a": "x\ny\n", "b": "x y"}),
+        ("[&a x, *a, &a z, *a]", ["x", "x", "z", "z"]),
+        ("a: &a {b: 1}\nc: {<<: *a, d: 2}", {"a": {"b": 1}, "c": {"b": 1, "d": 2}}),
+        ("a: [&a {b: 1}, &c {d: 2}]\ne: {<<: [*a, *c]}", {"a": [{"b": 1}, {"d": 2}], "e": {"b": 1, "d": 2}}),
+        ("<<: {a: 1}", {"a": 1}),
+        ("'<<': {a: 1}", {"<<": {"a": 1}}),
+        ("1: a\n'1': b\n1.0: c", {"1": "c"}),
+        ("y: a\nn: b\n.inf: c", {"true": "a", "false": "b", ".inf": "c"}),
+        ("[!!str 1, ! 1, !x 1, !!int '1', !!set {a}, !!binary QQ==]", ["1", "1", "1", 1, {"a": None}, "A"]),
+        ('{\n\t"a":\t[\n\t\t1,\n\t]\n}', {"a": [1]}),
+        ("a:\tb\t# c\nd: e\tf\n", {"a": "b", "d": "e\tf"}),
+        ("[PATH=/a:/b:, a:b, http://x]", ["PATH=/a:/b:", "a:b", "http://x"]),
+        ("a: b\n  c\n\n  d", {"a": "b c\nd"}),
+        (r'{"a": "\/x", "b": "\ud83d\ude00"}', {"a": "/x", "b": "\U0001f600"}),
+        ('{"a": 1e400, "b": 010}', {"a": "1e400", "b": 8}),
+        ('{"a": "\x7f"}', {"a": "\x7f"}),
+        ('["a" , 1.50, -0.0]', ["a", 1.5, -0.0]),
+    ],
+)
+def test_read(read: Read, text: str, value: Any) -> None:
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "place"),
+    [
+        ("a: b: c", "mapping values are not allowed here", (1, 5)),
+        ("a: 1\nb: [", "while parsing a flow node, .*", (2, 5)),
+        ("a: 1\na: 2", "the key 'a' is already there, from line 1", (2, 1)),
+        ("1: a\n01: b", "the key 1 is already there, from line 1", (2, 1)),
+        ("a: &a {b: 1}\nc: {b: 2, <<: *a}", "the key 'b' is already there, from line 2", (2, 11)),
+        ("a: &a {b: 1}\nc: {<<: [*a, *a]}", "the key 'b' is already there, from line 1", (2, 5)),
+        ("a: *b", "the anchor 'b' is not known", (1, 4)),
+        ("a: &a [*a]", "the anchor 'a' contains itself", (1, 8)),
+        ("&a {<<: *a}", "the anchor 'a' contains itself", (1, 9)),
+        ("<<: 1", r"a merge key \(<<\) wants a mapping or a list of mappings", (1, 5)),
+        ("a: &a [{b: 1}]\n<<: *a", r"a merge key \(<<\) wants a mapping or a list of mappings", (2, 5)),
+        ("<<: [{a: 1}, [b]]", r"a merge key \(<<\) wants a mapping or a list of mappings", (1, 5)),
+        ("{[a]: 1}", "a list or mapping cannot be a key", (1, 2)),
+        ("? {a: 1}\n: 1", "a list or mapping cannot be a key", (1, 3)),
+        ("%YAML 1.2\n---\na", "only YAML 1.1 is understood", (1, 1)),
+        ("%FOO\n---\na", ".*directive.*", (1, 1)),
+        ("a: !!int x", "'x' is no int, as its tag says", (1, 4)),
+        ("a: b\0c", r"the character '\\x00' is not allowed", (1, 5)),
+        ("a: 1\nb: \x7f", r"the character '\\x7f' is not allowed", (2, 4)),
+        ("a: '\ud800'", r"the character '\\ud800' is not allowed", (1, 5)),
+        (r'a: "\/"', r"the escape \\/ is not allowed in YAML 1.1", (1, 4)),
+        (r'a: "\ud83d\ude00"', ".*", (1, 4)),
+        (r'{"a": "\ud83d"}', ".*", (1, 7)),
+        ('{"a": 1, "a": "\\/"}', ".*", (1, 15)),
+        ("[x?y]", ".*", (1, 3)),
+        ("[" * 200, "lists and mappings are nested more than 100 deep", (1, 101)),
+        ("- " * 200, "lists and mappings are nested more than 100 deep", (1, 201)),
+        ("\ta: 1", ".*", (1, 1)),
+    ],
+)
+def test_what_is_refused(read: Read, text: str, message: str, place: tuple[int, int]) -> None:
+    with pytest.raises(YAMLError, match=f"^{message}$") as caught:
+        read(text)
+    assert (caught.value.line, caught.value.column) == place
+
+
+def test_deep_json_is_refused(read: Read) -> None:
+    with pytest.raises(YAMLError, match="100 deep"):
+        read("[" * 100_000 + "]" * 100_000)
+
+
+def test_a_bomb_of_aliases_is_refused(read: Read) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    with pytest.raises(YAMLError, match="aliases bring more than 400000 values"):
+        read("\n".join(lines))
+
+
+def test_places() -> None:
+    node = _yaml.read("a:\n  - b: 'x'\n    c: *d\n".replace("*d", "[1,\n 2]"))
+    ((_, items),) = node.value.values()
+    (key, value), (_, two) = items.value[0].value.values()
+    assert [(each.line, each.column) for each in (node, items, key, value, two.value[1])] == [
+        (1, 1),
+        (2, 3),
+        (2, 5),
+        (2, 8),
+        (4, 2),
+    ]
