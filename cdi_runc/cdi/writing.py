@@ -18,8 +18,8 @@ from cdi_runc.cdi.versions import minimum_required_version
 if TYPE_CHECKING:
     from cdi_runc.cdi.types import Spec
 
-# Characters that JSON may hold as they are, but not a JSON text that is to be read as YAML.
-_NOT_IN_YAML = re.compile("[\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
+# Characters that JSON may hold as they are, but YAML not, or not without taking them for line breaks.
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _LINE_BREAK = re.compile("[\r\x85\u2028\u2029]")  # of the kinds that become others unless they are escaped
 
 

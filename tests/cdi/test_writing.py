@@ -64,7 +64,7 @@ TEXTS = [
         "\r",
         "a\r\nb",
         "\x85",
-        "\u2028",
+        "a \u2028 b",
         "\xa0",
         "\ufeff",
         "\ufffe",
@@ -107,7 +107,7 @@ def test_texts_come_back(tmp_path: pathlib.Path, text: str, ending: str) -> None
 
 @pytest.mark.parametrize("ending", [".yaml", ".json"])
 def test_text_that_no_file_can_hold(tmp_path: pathlib.Path, ending: str) -> None:
-    with pytest.raises(cdi.InvalidSpec, match="half a surrogate pair"):
+    with pytest.raises(cdi.InvalidSpec, match=r"surrogate pair|is not allowed"):
         cdi.write_spec(spec_of("\ud800"), tmp_path / f"a{ending}")
     assert os.listdir(tmp_path) == []
 
