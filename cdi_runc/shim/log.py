@@ -10,6 +10,8 @@ import posix
 import time
 from _json import encode_basestring_ascii
 
+from cdi_runc.shim.snapshot import is_ours
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cdi_runc.shim.cmdline import Call
@@ -48,6 +50,22 @@ def tell(level: str, message: str, call: "Call | None", dialect: str) -> None:
         return
     _write(descriptor, _formatted(level, line, (call and call.log_format) or "text", dialect))
     posix.close(descriptor)
+
+
+def remember(message: str, call: "Call | None", directory: str) -> None:
+    """Keep in the state directory why there was no container, for `cdictl explain last`: engines remove its bundle."""
+    bundle = (call and call.bundle) or ""
+    try:
+        if not is_ours(posix.lstat(directory)):
+            return
+        where = bundle if bundle.startswith("/") else f"{posix.getcwd()}/{bundle}".rstrip("/")
+        words = (f'"{key}":{encode_basestring_ascii(text)}' for key, text in (("bundle", where), ("message", message)))
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
+        descriptor = posix.open(f"{directory}/refused", flags, 0o600)
+        _write(descriptor, f'{{"time":{time.time_ns() // 10**9},{",".join(words)}}}\n')
+        posix.close(descriptor)
+    except OSError:
+        pass  # nothing hangs on it
 
 
 def _formatted(level: str, line: str, log_format: str, dialect: str) -> str:

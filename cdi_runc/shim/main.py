@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from cdi_runc.cdi.injection import Group
     from cdi_runc.shim.cmdline import Call
 
 STARTS_CONTAINER = ("create", "run", "restore")
@@ -34,6 +35,8 @@ def main(argv: list[str]) -> "NoReturn":
         from cdi_runc.shim import log  # rare, and so not loaded before
 
         log.tell(level, line, call, dialect)
+        if level == "error":
+            log.remember(line, call, places.state_directory(launch.environ, not places.is_host_root()))
 
     try:
         printed = launch.take_own_options()
@@ -94,13 +97,18 @@ def inject(call: "Call", known: Snapshot, warn: "Callable[[str], None]") -> None
     kept = without_markers(config.data, sources)
     if kept is not None:
         config.data["mounts"] = kept
-    try:
-        groups = pending(config.data, resolve(names, known.find))
-    except UnresolvableDevices as missing:
-        raise ShimError(_why_unresolvable(missing.names, known)) from None
+    groups = to_be_made(config.data, names, known)
     apply(config.data, groups)
     if groups or kept is not None:
         config.replace()
+
+
+def to_be_made(config: "dict[str, object]", names: list[str], known: Snapshot) -> "list[Group]":
+    """The edits of these devices that the config has not yet, in the order in which they are to be made."""
+    try:
+        return pending(config, resolve(names, known.find))
+    except UnresolvableDevices as missing:
+        raise ShimError(_why_unresolvable(missing.names, known)) from None
 
 
 def _snapshot(launch: Launch, warn: "Callable[[str], None]", anew: bool = False) -> Snapshot:
