@@ -17,6 +17,7 @@ from cdi_runc.cdi._python_loader import PythonLoader
 from cdi_runc.cdi._scalars import Scalar, resolve, tagged
 
 MAX_DEPTH = 100  # a spec is eight deep; Python's own limit would be found the hard way
+MAX_RETRIED = 1 << 20  # characters, which the parser in Python takes some seconds for
 MAX_ALIASED = 400_000  # nodes that aliases may bring, about as in goyaml.v2: a few lines could stand for gigabytes
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -61,7 +62,8 @@ def read(text: str, loader: Any = FastLoader) -> Node:
     try:
         return _read_yaml(text, loader)
     except YAMLError:
-        if loader is not PythonLoader:  # libyaml has become stricter than goyaml, which took after its first versions
+        # libyaml has become stricter than goyaml, which took after its first versions.
+        if loader is not PythonLoader and len(text) <= MAX_RETRIED:
             return read(text, PythonLoader)
         try:
             return _read_json(text)

@@ -116,7 +116,7 @@ def oci_device(node: "DeviceNode") -> "Object":
             mode = found_mode if mode is None else mode
             if not complete:
                 if type_ not in ("", found):
-                    raise InjectionError(f"host device {host_path} is of type {found}, not {type_} as the spec says")
+                    raise InjectionError(f"host device {host_path!r} is of type {found}, not {type_} as the spec says")
                 type_ = found
                 if found != "p" and not major:
                     major, minor = found_major, found_minor
@@ -131,12 +131,12 @@ def _host_device(path: str) -> tuple[str, int, int, int]:
         # In UTF-8, as runtimes read the config, whatever the locale says.
         found = posix.lstat(path.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        raise InjectionError(f"host device {path}: {error.strerror}") from None
+        raise InjectionError(f"host device {path!r}: {error.strerror}") from None
     except ValueError:  # NUL or a lone surrogate: no file can have this name
         raise InjectionError(f"host device {path!r} cannot be the name of a file") from None
     type_ = _DEVICE_TYPES.get(found.st_mode & S_IFMT)
     if type_ is None:
-        raise InjectionError(f"host device {path} is no block or character device and no pipe")
+        raise InjectionError(f"host device {path!r} is no block or character device and no pipe")
     return type_, posix.major(found.st_rdev), posix.minor(found.st_rdev), found.st_mode & ~S_IFMT
 
 
