@@ -195,7 +195,7 @@ def _row(name: str) -> dict[str, Any] | None:
         row["registered"] = {
             runtime: str(handler["path"])
             for runtime, handler in known.handlers.items()
-            if _is_ours(str(handler["path"]))
+            if launcher.is_ours(str(handler["path"]))
         }
         row["default"] = known.default
     except NotInstalled:
@@ -209,12 +209,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     running = {None: "-", True: "yes", False: "no"}[row["running"]]
     registered = ", ".join(f"{name} (default)" if name == row["default"] else name for name in row["registered"])
     return row["engine"], row["version"], running, row["cdi"], registered or "-", row["config"]
-
-
-def _is_ours(path: str) -> bool:
-    """Is it one of our launchers, or a script of ours around one?"""
-    name = os.path.basename(os.path.realpath(path))
-    return name.startswith("cdi-") or path.startswith(os.path.join(journal.state_directory(), "bin/"))
 
 
 def _verdict(record: registration.Registration) -> str:

@@ -19,13 +19,14 @@ def using(runtimes: Iterable[str], mine: Callable[[Sequence[str]], bool]) -> lis
 
 def bundle_of(pid: int) -> str | None:
     """The bundle of the container whose first process is `pid`, None if its monitor isn't ours to see."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            parent = int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError):
-        return None
-    monitor = _monitor(parent)
+    monitor = _monitor_over(pid)
     return monitor[1] if monitor else None
+
+
+def runtime_of(pid: int) -> str | None:
+    """The runtime, a path or a name, that its engine started that container with; None likewise."""
+    monitor = _monitor_over(pid)
+    return monitor[2] if monitor else None
 
 
 def option(argv: Sequence[str], *names: str) -> str | None:
@@ -51,6 +52,16 @@ def _monitors() -> Iterator[tuple[list[str], str, str]]:
     for name in os.listdir("/proc"):
         if name.isdigit() and (monitor := _monitor(int(name))):
             yield monitor
+
+
+def _monitor_over(pid: int) -> tuple[list[str], str, str] | None:
+    """The monitor of the container whose first process is `pid`."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            parent = int(file.read().rpartition(")")[2].split()[1])
+    except (OSError, ValueError):
+        return None
+    return _monitor(parent)
 
 
 def _monitor(pid: int) -> tuple[list[str], str, str] | None:

@@ -1,7 +1,8 @@
 """Docker: `runtimes` and `default-runtime` in daemon.json.
 
-dockerd reads both again on SIGHUP, so nothing has to be restarted; but a setting that is gone from the file stays as it
-was (20.10 and 28.5 alike). It refuses to start when a setting is given in the file and on its command line.
+dockerd reads both again on SIGHUP, so nothing has to be restarted. But a setting that is gone from the file stays as
+it was (20.10 and 28.5 alike), and 20.10 dies at `docker info` when its default is none of its runtimes any more. It
+refuses to start when a setting is given in the file and on its command line.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def reload_command(found: Found, gone: bool) -> str:
     if not found.running:
         return ""
     if gone:
-        return "its restart (disable --restart goes without)"
+        return "a restart, not a reload (disable --restart needs neither)"
     return "kill -HUP of dockerd, or --restart" if found.explicit else "systemctl reload docker, or --restart"
 
 

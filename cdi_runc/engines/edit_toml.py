@@ -9,7 +9,7 @@ from collections.abc import Mapping, MutableMapping
 
 import tomlkit
 from tomlkit.exceptions import ParseError, TOMLKitError
-from tomlkit.items import Table
+from tomlkit.items import InlineTable, Table
 
 from cdi_runc.engines.engine import EngineError, Value
 
@@ -46,12 +46,15 @@ def put(text: str, keys: tuple[str, ...], value: Value) -> str:
     try:
         for key in keys[:-1]:
             if key not in at:
-                at[key] = tomlkit.table(is_super_table=isinstance(value, Mapping))
+                at[key] = {} if isinstance(at, InlineTable) else tomlkit.table(isinstance(value, Mapping))
             inner = at[key]
             if not isinstance(inner, MutableMapping):
                 raise EngineError(f"{key!r} must be a table")
             at = inner
-        at[keys[-1]] = _table(value) if isinstance(value, Mapping) else value
+        if isinstance(value, Mapping) and not isinstance(at, InlineTable):
+            at[keys[-1]] = _table(value)
+        else:
+            at[keys[-1]] = value
         return tomlkit.dumps(document)
     except TOMLKitError as fault:
         raise EngineError(str(fault)) from None

@@ -101,7 +101,7 @@ def _take_out(syntax: str, text: str, undo: Undo) -> str:
     text = _remove(syntax, text, keys)
     while len(keys) - 1 > undo["parents"]:
         keys = keys[:-1]
-        if _look(parse(syntax, text), keys) != (True, {}):
+        if _look(parse(syntax, text), keys)[1]:
             break
         text = _remove(syntax, text, keys)
     return text

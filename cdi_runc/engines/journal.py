@@ -56,6 +56,7 @@ def locked(directory: str) -> Iterator[list[str]]:
 def recover(directory: str) -> list[str]:
     """Roll back a change that was cut short, if there is one; says what it did, a line a file."""
     pending = os.path.join(directory, "pending.json")
+    _unlink(_temporary(pending))
     text = read(pending)
     if text is None:
         return []

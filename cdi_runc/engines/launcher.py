@@ -45,6 +45,12 @@ def installed(name: str) -> str:
     raise EngineError(f"{name} is not installed: no such command beside cdictl or on PATH")
 
 
+def is_ours(path: str) -> bool:
+    """Whether a runtime's path is one of our launchers, or a script of ours around one."""
+    name = os.path.basename(os.path.realpath(path))
+    return name.startswith("cdi-") or path.startswith(os.path.join(journal.state_directory(), "bin/"))
+
+
 def missing_runtime(wraps: str) -> list[str]:
     """A line of warning if the runtime to wrap is not on this host."""
     return [] if shutil.which(wraps) else [f"{wraps} is not on PATH: containers will not start until it is installed"]

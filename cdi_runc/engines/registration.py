@@ -283,7 +283,7 @@ def _commit(
     try:
         journal.commit(directory, changes, confirm)
     except EngineError as fault:
-        if reload:
+        if reload and not engine.PARTING:  # one that reads its files as it runs keeps the old settings by itself
             try:
                 engine.reload(found, None)
             except EngineError:

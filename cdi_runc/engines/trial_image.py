@@ -40,8 +40,8 @@ def _static_busybox() -> str:
     if path is None:
         raise EngineError("no busybox to make an image of: install busybox-static, or name an image with --image")
     with open(path, "rb") as file:
-        dynamic = b"/ld-linux" in file.read(4096) or b"/ld-musl" in file.read(0)
-    if dynamic:
+        head = file.read(4096)
+    if b"/ld-linux" in head or b"/ld-musl" in head:  # the interpreter that a dynamic ELF file names at its start
         raise EngineError(f"{path} is not statically linked: install busybox-static, or name an image with --image")
     return path
 

@@ -1,0 +1,114 @@
+"""`cdictl engine` as it is typed, over an engine that is a shell script: what it says, and with which status."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cdi_runc.ctl import main
+from cdi_runc.engines import journal
+from tests.engines.conftest import Command, as_json
+
+Cdictl = Callable[..., Result]
+
+
+@pytest.fixture
+def cdictl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Cdictl:
+    """Runs `cdictl engine ...` with a journal of its own, a launcher, and a Docker whose daemon doesn't run."""
+    monkeypatch.setattr(journal, "state_directory", lambda: str(tmp_path / "state"))
+    monkeypatch.setattr("cdi_runc.ctl.engine.NAMES", ("docker", "crio"))  # whatever else this machine has
+    monkeypatch.chdir(tmp_path)
+    command("dockerd", "echo Docker version 20.10.24, build 1")
+    command("docker", "echo Cannot connect to the Docker daemon. >&2; exit 1")
+    command("cdi-runc", "")
+    command("cdi-crun", "")
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(main, ["engine", *arguments], catch_exceptions=False)
+
+    return run
+
+
+def test_enable_and_disable_without_a_daemon(cdictl: Cdictl) -> None:
+    Path("daemon.json").write_text('{"debug": true}')
+    said = cdictl("enable", "docker", "--config", "daemon.json")
+    assert (said.exit_code, said.stdout.splitlines()[0]) == (0, "docker: cdi-runc is registered")
+    assert f"  wrote {os.getcwd()}/daemon.json" in said.stdout
+    assert "has no --annotation" in said.stdout
+    assert as_json(Path("daemon.json")).keys() == {"debug", "runtimes"}  # type: ignore[attr-defined]
+    assert cdictl("enable", "docker", "--config", "daemon.json").stdout.startswith(
+        "docker: cdi-runc is registered already"
+    )
+    said = cdictl("disable", "docker")
+    assert (said.exit_code, said.stdout.splitlines()[0]) == (0, "docker: cdi-runc is taken out")
+    assert Path("daemon.json").read_text() == '{"debug": true}'
+    said = cdictl("disable", "docker")
+    assert (said.exit_code, said.stdout) == (0, "docker: cdi-runc is not registered, nothing to do\n")
+
+
+def test_a_dry_run_prints_a_diff(cdictl: Cdictl) -> None:
+    Path("daemon.json").write_text('{\n    "debug": true\n}\n')
+    said = cdictl("enable", "docker", "--config", "daemon.json", "--dry-run", "--set-as-default")
+    assert said.stdout.splitlines()[2:6] == ["@@ -1,3 +1,9 @@", " {", '-    "debug": true', '+    "debug": true,']
+    assert Path("daemon.json").read_text() == '{\n    "debug": true\n}\n'
+
+
+def test_status_says_what_has_become_of_the_files(cdictl: Cdictl) -> None:
+    Path("daemon.json").write_text("{}")
+    assert "not registered with any engine" in cdictl("status").stdout
+    cdictl("enable", "docker", "--config", "daemon.json")
+    states = []
+    for text in (None, '{"debug": true}', ""):
+        if text is not None:
+            Path("daemon.json").write_text(text)
+        [row] = json.loads(cdictl("status", "docker", "-o", "json").stdout)["registrations"]
+        states.append((row["engine_says"], row["files"][0]["state"]))
+    assert states == [
+        ("knows it", "as we left it"),
+        ("does not know cdi-runc (any more)", "taken out"),
+        ("does not know cdi-runc (any more)", "taken out"),
+    ]
+
+
+def test_list_names_what_is_here(cdictl: Cdictl) -> None:
+    engines = {row["engine"]: row for row in json.loads(cdictl("list", "-o", "json").stdout)["engines"]}
+    assert engines["docker"]["version"] == "20.10.24"
+    assert engines["docker"]["running"] is False
+    assert "crio" not in engines
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "status", "words"),
+    [
+        ("{}", ["enable", "crio"], 1, "cdictl: CRI-O is not installed: no crio on PATH\n"),
+        ("{}", ["enable", "lxd"], 2, "'lxd' is not one of"),
+        ('{"a":\n}', ["enable", "docker", "--config", "daemon.json"], 1, "daemon.json: line 2, column 1: "),
+        (
+            '{"runtimes": {"cdi-runc": {"path": "/x"}}}',
+            ["enable", "docker", "--config", "daemon.json"],
+            1,
+            "taken by /x",
+        ),
+        ("{}", ["enable", "docker", "--config", "daemon.json", "--wrap", "/x"], 1, "/x is not an executable"),
+        ("{}", ["test", "docker", "--config", "daemon.json"], 1, ""),
+    ],
+)
+def test_what_does_not_work_is_one_line(
+    cdictl: Cdictl, config: str, arguments: list[str], status: int, words: str
+) -> None:
+    Path("daemon.json").write_text(config)
+    said = cdictl(*arguments)
+    assert said.exit_code == status
+    assert words in said.stderr
+    assert len(said.stderr.splitlines()) == (1 if words else 0)
+    assert Path("daemon.json").read_text() == config
+
+
+def test_a_trial_needs_the_daemon(cdictl: Cdictl) -> None:
+    Path("daemon.json").write_text("{}")
+    cdictl("enable", "docker", "--config", "daemon.json")
+    said = cdictl("test", "docker", "--config", "daemon.json")
+    assert (said.exit_code, said.stderr) == (1, "cdictl: docker is not running: start it first\n")

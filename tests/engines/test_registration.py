@@ -1,0 +1,217 @@
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdi_runc.engines import containers, registration
+from cdi_runc.engines.engine import EngineError, FilePlan, Put, Wish
+from tests.engines.conftest import Notebook
+
+SHIM, CRUN = "/usr/bin/cdi-runc", "/usr/bin/cdi-crun"
+
+
+class Host:
+    """A config file, a journal, and the two commands over them."""
+
+    def __init__(self, folder: Path, engine: Notebook) -> None:
+        self.config, self.state, self.engine = folder / "notebook.json", str(folder / "state"), engine
+
+    def enable(self, wish: Wish | None = None, **how: Any) -> registration.Outcome:
+        found = self.engine.find(str(self.config))
+        wish = wish or Wish(path=SHIM)
+        return registration.enable(self.engine, found, wish, how.pop("scripts", ()), directory=self.state, **how)
+
+    def disable(self, runtime: str = "cdi-runc", **how: Any) -> registration.Outcome:
+        found = self.engine.find(str(self.config))
+        record = next(r for r in registration.registrations(self.state) if r["runtime"] == runtime)
+        return registration.disable(self.engine, found, record, directory=self.state, **how)
+
+    def says(self) -> dict[str, Any]:
+        says: dict[str, Any] = json.loads(self.config.read_text())
+        return says
+
+
+@pytest.fixture
+def host(tmp_path: Path, notebook: Notebook) -> Host:
+    return Host(tmp_path, notebook)
+
+
+BEFORE = [
+    "{}",
+    '{\n  "log": "x",   "runtimes": {"foo": {"path": "/foo"}},\n\n  "default": "foo"\n}\n',
+    '{"runtimes":{}}',
+    "",
+    None,
+]
+
+
+@pytest.mark.parametrize("default", [False, True])
+@pytest.mark.parametrize("before", BEFORE)
+def test_disable_gives_the_file_back_byte_for_byte(host: Host, before: str | None, default: bool) -> None:
+    if before is not None:
+        host.config.write_text(before)
+    host.enable(Wish(path=SHIM, default=default))
+    assert host.says()["runtimes"]["cdi-runc"] == {"path": SHIM}
+    assert (host.says().get("default") == "cdi-runc") is default
+    host.disable()
+    assert (host.config.read_text() if host.config.exists() else None) == before
+    assert registration.registrations(host.state) == []
+
+
+@pytest.mark.parametrize("before", ["{}", '{"runtimes": {"foo": {"path": "/foo"}}, "default": "foo"}'])
+def test_disable_takes_out_just_ours_from_a_file_changed_since(host: Host, before: str) -> None:
+    host.config.write_text(before)
+    host.enable(Wish(path=SHIM, default=True))
+    host.config.write_text(json.dumps({**host.says(), "debug": True}))
+    host.disable()
+    assert host.says() == {**json.loads(before), "debug": True}
+
+
+def test_a_default_that_someone_has_set_since_stays(host: Host) -> None:
+    host.config.write_text('{"runtimes": {"foo": {"path": "/foo"}}}')
+    host.enable(Wish(path=SHIM, default=True))
+    host.config.write_text(json.dumps({**host.says(), "default": "foo"}))
+    host.disable()
+    assert host.says() == {"runtimes": {"foo": {"path": "/foo"}}, "default": "foo"}
+
+
+def test_twice_is_once(host: Host) -> None:
+    host.config.write_text("{}")
+    assert host.enable().changes
+    once = host.config.read_text()
+    assert not host.enable().changes
+    assert host.config.read_text() == once
+    assert len(registration.registrations(host.state)) == 1
+
+
+def test_enabling_again_otherwise_replaces_and_still_goes_back_to_the_start(host: Host) -> None:
+    host.config.write_text('{ "default": "runc" }')
+    host.enable(Wish(path=SHIM, default=True))
+    host.enable(Wish(path=CRUN))
+    assert host.says() == {"default": "runc", "runtimes": {"cdi-runc": {"path": CRUN}}}
+    host.disable()
+    assert host.config.read_text() == '{ "default": "runc" }'
+
+
+@pytest.mark.parametrize("order", [("cdi-runc", "cdi-crun"), ("cdi-crun", "cdi-runc")])
+def test_two_names_go_in_any_order(host: Host, order: tuple[str, str]) -> None:
+    host.config.write_text('{\n  "debug": true\n}\n')
+    host.enable(Wish(path=SHIM, default=True))
+    host.enable(Wish("cdi-crun", CRUN, "crun", default=True))
+    host.disable(order[0])
+    assert list(host.says()["runtimes"]) == [order[1]]
+    assert host.says()["default"] == order[1]
+    host.disable(order[1])
+    assert host.config.read_text() == '{\n  "debug": true\n}\n'
+
+
+def test_a_dry_run_shows_a_diff_and_writes_nothing(host: Host) -> None:
+    host.config.write_text('{"a": 1}')
+    diff = host.enable(dry_run=True).diff()
+    assert diff.startswith(f"--- {host.config}\n+++ {host.config}\n")
+    assert '+{"a": 1, "runtimes": {"cdi-runc": {"path": "/usr/bin/cdi-runc"}}}\n' in diff
+    assert host.config.read_text() == '{"a": 1}'
+    assert not os.path.exists(host.state)
+
+
+@pytest.mark.parametrize(
+    ("before", "wish", "words"),
+    [
+        ('{"runtimes": {"cdi-runc": {"path": "/other"}}}', Wish(path=SHIM), "cdi-runc is taken by /other"),
+        ("{}", Wish("runc", SHIM), "runc is taken by runc"),
+        ('{"a": 1,,}', Wish(path=SHIM), r"notebook.json: line 1, column \d+: "),
+        ('{"runtimes": {}, "x": {"\n', Wish(path=SHIM), r"notebook.json: line 1, column \d+: "),
+    ],
+)
+def test_what_can_not_be_done_is_said_and_nothing_written(host: Host, before: str, wish: Wish, words: str) -> None:
+    host.config.write_text(before)
+    with pytest.raises(EngineError, match=words):
+        host.enable(wish)
+    assert host.config.read_text() == before
+    assert registration.registrations(host.state) == []
+
+
+def test_force_takes_a_name_and_disable_gives_it_back(host: Host) -> None:
+    before = '{"runtimes": {"cdi-runc": {"path": "/other"}}}'
+    host.config.write_text(before)
+    host.enable(force=True)
+    assert host.says()["runtimes"]["cdi-runc"] == {"path": SHIM}
+    host.disable()
+    assert host.config.read_text() == before
+
+
+def test_what_stood_there_already_is_not_ours_to_take_out(host: Host) -> None:
+    before = '{"runtimes": {"cdi-runc": {"path": "/usr/bin/cdi-runc"}}}'
+    host.config.write_text(before)
+    host.enable()
+    host.disable()
+    assert host.config.read_text() == before
+
+
+def test_an_engine_that_refuses_gets_its_file_back_and_has_the_word(host: Host) -> None:
+    host.config.write_text("{ }")
+    host.engine.refuses = "cdi-runc"
+    with pytest.raises(EngineError, match=r"^notebook: I want no cdi-runc \(nothing was changed\)$"):
+        host.enable()
+    assert host.config.read_text() == "{ }"
+    assert registration.registrations(host.state) == []
+
+
+def test_scripts_come_and_go_with_it(host: Host, tmp_path: Path) -> None:
+    script = FilePlan(str(tmp_path / "bin/x"), "text", (Put((), "#!/bin/sh\n"),), mode=0o755)
+    host.enable(scripts=[script])
+    assert os.access(tmp_path / "bin/x", os.X_OK)
+    host.disable()
+    assert not (tmp_path / "bin").exists()
+
+
+def test_an_engine_that_is_gone_is_no_hindrance(host: Host) -> None:
+    host.config.write_text("{}")
+    host.enable()
+    record = registration.registrations(host.state)[0]
+    registration.disable(host.engine, None, record, directory=host.state)
+    assert host.config.read_text() == "{}"
+
+
+@pytest.mark.parametrize("parting", [(), (Put(("runtimes",), {}, "spare"),)])
+def test_a_running_engine_is_made_to_forget(host: Host, parting: tuple[Put, ...]) -> None:
+    host.config.write_text("{}")
+    host.engine.PARTING = parting
+    found = host.engine.find(str(host.config))
+    registration.enable(host.engine, found, Wish(path=SHIM), directory=host.state)
+    host.disable(reload=True)
+    assert host.engine.reloads == []  # `running` is False: there is nothing to reload
+    assert host.config.read_text() == "{}"
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Starts a process that looks like conmon over a container of that runtime."""
+    started: list[subprocess.Popen[bytes]] = []
+    script = tmp_path / "script"
+    script.write_text("read wait\n")
+
+    def start(runtime: str) -> None:
+        argv = ["conmon", str(script), "-c", "0123456789abcdef", "-r", runtime, "-b", "/bundle"]
+        started.append(subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE))
+        while not containers.argv_of(started[-1].pid):
+            pass  # the kernel shows no arguments until the new program is in place
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_runtime_in_use_is_kept_unless_forced(host: Host, container: Callable[[str], None]) -> None:
+    host.config.write_text("{}")
+    host.enable(Wish(path="/usr/bin/cdi-runc-of-this-test"))
+    container("/usr/bin/cdi-runc-of-this-test")
+    with pytest.raises(EngineError, match=r"running containers use cdi-runc \(0123456789ab\): stop them, or --force"):
+        host.disable()
+    host.disable(force=True)
+    assert host.config.read_text() == "{}"
