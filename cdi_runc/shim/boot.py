@@ -6,14 +6,16 @@ from one file with the code of all of them (freeze.py); where that is missing or
 
 import gc
 import marshal
+import posix
 import sys
 
 gc.disable()  # nothing that is made here is garbage before exec
 shim = __file__[: -len("boot.py")]
 try:
-    with open(shim + "__pycache__/hot." + sys.implementation.cache_tag, "rb") as file:
-        start, python, code = file.read().split(b"\n", 2)
-    if (start, python) != (b"cdi-runc", repr(sys.version).encode()):
+    file = posix.open(shim + "__pycache__/hot." + sys.implementation.cache_tag, posix.O_RDONLY | posix.O_CLOEXEC)
+    start, python, code = posix.read(file, posix.fstat(file).st_size).split(b"\n", 2)
+    posix.close(file)
+    if (start, python) != (b"cdi-runc", repr(sys.version).encode()) or b"CDI_RUNC_DEBUG" in posix.environ:
         raise ImportError
     thaw, frozen = marshal.loads(code)
     exec(thaw)  # noqa: S102  # thaw.py, which makes modules of what is frozen

@@ -24,70 +24,80 @@ def _table(**options: str) -> dict[str, str]:
     return {option: meaning for meaning, names in options.items() for option in names.split()}
 
 
-# runc 1.1 to main. What only some of them have (`--criu` to 1.3, `--pidfd-socket` from 1.2) the others refuse.
-_RUNC = _table(
-    log="log",
-    log_format="log-format",
-    value="root rootless criu",
-    flag="debug systemd-cgroup",
-    help="help h version v",
-)
-# runc main takes the global options after the command too. 1.x refuses such a line, so main's reading does for both.
-_RUNC_CREATE = _RUNC | _table(
-    bundle="bundle b",
-    value="console-socket pidfd-socket pid-file preserve-fds",
-    flag="no-pivot no-new-keyring",
-)
-_RUNC_RUN = _RUNC_CREATE | _table(flag="detach d keep no-subreaper")
-_RUNC_RESTORE = _RUNC | _table(
-    bundle="bundle b",
-    value="console-socket image-path work-path manage-cgroups-mode pid-file empty-ns lsm-profile lsm-mount-context",
-    flag="tcp-established ext-unix-sk shell-job file-locks detach d no-subreaper no-pivot auto-dedup lazy-pages",
-)
+Tables = tuple[str, dict[str, str], dict[str, dict[str, str]]]
 
-# 1.8 to main. Where a prefix fits several options the first is taken, so those that came later stand last.
-_CRUN = _table(
-    log="log",
-    log_format="log-format",
-    value="root rootless cgroup-manager log-level",
-    flag="debug systemd-cgroup",
-    help="help ? usage version v V",
-)
-_CRUN_CREATE = _table(
-    bundle="bundle b",
-    config="config f",
-    value="console-socket preserve-fds pid-file",
-    flag="no-pivot no-subreaper no-new-keyring",
-    help="help ? usage version V",
-)
-_CRUN_RUN = _CRUN_CREATE | _table(flag="detach d keep")
-_CRUN_RESTORE = _table(
-    bundle="bundle b",
-    value="console-socket image-path work-path manage-cgroups-mode pid-file network-lock lsm-profile lsm-mount-context",
-    flag="tcp-established tcp-close ext-unix-sk shell-job file-locks detach d",
-    help="help ? usage version V",
-)
 
-_YOUKI = _table(
-    log="log l",
-    log_format="log-format",
-    value="log-level root r",
-    flag="debug systemd-cgroup s systemd-log",
-    help="help h version v",
-)
-_YOUKI_CREATE = _table(
-    bundle="bundle b",
-    value="console-socket c pid-file p preserve-fds",
-    flag="no-pivot no-new-keyring",
-    help="help h",
-)
-_YOUKI_RUN = _YOUKI_CREATE | _table(flag="no-subreaper keep detach d")
+# Each gives the library, the options before the command, and those after each command that starts a container. They are
+# functions so that a call pays for the tables of one runtime alone.
+def _runc() -> Tables:
+    """1.1 to main. What only some of them have (`--criu` to 1.3, `--pidfd-socket` from 1.2) the others refuse."""
+    before = _table(
+        log="log",
+        log_format="log-format",
+        value="root rootless criu",
+        flag="debug systemd-cgroup",
+        help="help h version v",
+    )
+    # main takes the global options after the command too. 1.x refuses such a line, so main's reading does for both.
+    create = before | _table(
+        bundle="bundle b",
+        value="console-socket pidfd-socket pid-file preserve-fds",
+        flag="no-pivot no-new-keyring",
+    )
+    run = create | _table(flag="detach d keep no-subreaper")
+    restore = before | _table(
+        bundle="bundle b",
+        value="console-socket image-path work-path manage-cgroups-mode pid-file empty-ns lsm-profile lsm-mount-context",
+        flag="tcp-established ext-unix-sk shell-job file-locks detach d no-subreaper no-pivot auto-dedup lazy-pages",
+    )
+    return GO, before, {"create": create, "run": run, "restore": restore}
 
-# By runtime: the library, the options before the command, and those after each command that starts a container.
-_LIKE_RUNC = (GO, _RUNC, {"create": _RUNC_CREATE, "run": _RUNC_RUN, "restore": _RUNC_RESTORE})
-_LIKE_CRUN = (ARGP, _CRUN, {"create": _CRUN_CREATE, "run": _CRUN_RUN, "restore": _CRUN_RESTORE})
-_LIKE_YOUKI = (CLAP, _YOUKI, {"create": _YOUKI_CREATE, "run": _YOUKI_RUN})
-RUNTIMES = {"runc": _LIKE_RUNC, "crun": _LIKE_CRUN, "krun": _LIKE_CRUN, "youki": _LIKE_YOUKI}
+
+def _crun() -> Tables:
+    """1.8 to main. Where a prefix fits several options the first is taken, so those that came later stand last."""
+    before = _table(
+        log="log",
+        log_format="log-format",
+        value="root rootless cgroup-manager log-level",
+        flag="debug systemd-cgroup",
+        help="help ? usage version v V",
+    )
+    create = _table(
+        bundle="bundle b",
+        config="config f",
+        value="console-socket preserve-fds pid-file",
+        flag="no-pivot no-subreaper no-new-keyring",
+        help="help ? usage version V",
+    )
+    run = create | _table(flag="detach d keep")
+    restore = _table(
+        bundle="bundle b",
+        value="console-socket image-path work-path manage-cgroups-mode pid-file network-lock lsm-profile"
+        " lsm-mount-context",
+        flag="tcp-established tcp-close ext-unix-sk shell-job file-locks detach d",
+        help="help ? usage version V",
+    )
+    return ARGP, before, {"create": create, "run": run, "restore": restore}
+
+
+def _youki() -> Tables:
+    before = _table(
+        log="log l",
+        log_format="log-format",
+        value="log-level root r",
+        flag="debug systemd-cgroup s systemd-log",
+        help="help h version v",
+    )
+    create = _table(
+        bundle="bundle b",
+        value="console-socket c pid-file p preserve-fds",
+        flag="no-pivot no-new-keyring",
+        help="help h",
+    )
+    return CLAP, before, {"create": create, "run": create | _table(flag="no-subreaper keep detach d")}
+
+
+RUNTIMES = {"runc": _runc, "crun": _crun, "krun": _crun, "youki": _youki}
 
 # All their commands. After an unknown option only such a word is sure to be the command and not the option's value.
 COMMANDS = _table(
@@ -141,7 +151,7 @@ def parse(args: list[str], runtime: str) -> Call:
     >>> parse(["create", "--help"], "runc").command is None
     True
     """
-    style, options, starts = RUNTIMES.get(runtime.partition("-")[0], _LIKE_RUNC)  # crun-wasm is crun by another name
+    style, options, starts = RUNTIMES.get(runtime.partition("-")[0], _runc)()  # crun-wasm is crun by another name
     call = Call()
     words = iter(args)
     try:

@@ -11,8 +11,9 @@ class Launch:
     """One call of the shim.
 
     args: the words for the runtime. name: the runtime we stand for (`runc` where we are called `cdi-runc`). runtime,
-    config: what `--cdi-runtime` and `--cdi-config` say, or ''. environ: the caller's, by bytes. ignored: the signals
-    that the caller ignores. shim: the directory of this file. full_python: the interpreter that has all dependencies.
+    config: what `--cdi-runtime` and `--cdi-config` say, or ''. environ: the caller's, by bytes. ignored: the mask of
+    signals that the caller ignores. shim: the directory of this file. full_python: the interpreter that has all
+    dependencies.
     """
 
     __slots__ = ("args", "config", "environ", "full_python", "ignored", "name", "runtime", "self_path", "shim")
@@ -28,8 +29,7 @@ class Launch:
         if lc_ctype:
             self.environ[b"LC_CTYPE"] = lc_ctype[1:].encode("utf-8", "surrogateescape")
         # Fields 16 and on of proc_pid_stat(5), before Python ignored signals of its own; the 33rd is what was ignored.
-        mask = int((stat.split()[33 - 16 :] or "0")[0])
-        self.ignored = frozenset(signal for signal in range(1, 32) if mask >> signal - 1 & 1)
+        self.ignored = int((stat.split()[33 - 16 :] or "0")[0])
 
     def take_own_options(self) -> str:
         """Take our options off `args`; what is to be printed instead of running anything, or ''. Raises ShimError."""

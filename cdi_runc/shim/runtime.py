@@ -40,15 +40,13 @@ def find(wanted: str, self_path: str, environ: "Mapping[bytes, bytes]") -> str:
     return path
 
 
-def execute(
-    path: str, args: "Sequence[str]", environ: "Mapping[bytes, bytes]", ignored: "frozenset[int]"
-) -> "NoReturn":
+def execute(path: str, args: "Sequence[str]", environ: "Mapping[bytes, bytes]", ignored: int) -> "NoReturn":
     """Become the runtime, with `args` after its own path.
 
-    ignored: the signals that were ignored before Python set SIGPIPE and SIGXFSZ to be so.
+    ignored: the mask of signals that were ignored before Python set SIGPIPE and SIGXFSZ to be so.
     """
     for signal in (_signal.SIGPIPE, _signal.SIGXFSZ):
-        if signal not in ignored:
+        if not ignored >> signal - 1 & 1:
             _signal.signal(signal, _signal.SIG_DFL)
     try:
         posix.execve(path, [path, *args], environ)
