@@ -11,7 +11,7 @@ import click
 
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data, echo_table
-from cdi_runc.engines import NAMES, journal, launcher, registration
+from cdi_runc.engines import NAMES, journal, launcher, records, registration
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import Engine, EngineError, Found, NotInstalled, Wish
 
@@ -63,7 +63,7 @@ def list_(output: str) -> None:
 def status(names: tuple[str, ...], output: str) -> None:
     """Show where cdi-runc is registered, whether the files are as we left them, and what the engine makes of it."""
     directory = journal.state_directory()
-    records = [record for record in registration.registrations(directory) if not names or record["engine"] in names]
+    found = [record for record in records.registrations(directory) if not names or record["engine"] in names]
     rows: list[dict[str, Any]] = [
         {
             "engine": record["engine"],
@@ -71,9 +71,9 @@ def status(names: tuple[str, ...], output: str) -> None:
             "path": record["path"],
             "default": record["default"],
             "engine_says": _verdict(record),
-            "files": [{"path": file["path"], "state": registration.state(file)} for file in record["files"]],
+            "files": [{"path": file["path"], "state": records.state(file)} for file in record["files"]],
         }
-        for record in records
+        for record in found
     ]
     if output != "table":
         echo_data({"registrations": rows}, output)
@@ -211,7 +211,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     return row["engine"], row["version"], running, row["cdi"], registered or "-", row["config"]
 
 
-def _verdict(record: registration.Registration) -> str:
+def _verdict(record: records.Registration) -> str:
     """Does the engine, asked now, know the registered runtime?"""
     module = engine_of(record["engine"])
     try:
@@ -226,17 +226,17 @@ def _verdict(record: registration.Registration) -> str:
     return "knows it"
 
 
-def _recorded(directory: str, name: str, runtime: str, config: str | None) -> registration.Registration | None:
+def _recorded(directory: str, name: str, runtime: str, config: str | None) -> records.Registration | None:
     """The registration that is meant; without --config the one in the engine's usual file, or the only one."""
-    records = [record for record in registration.registrations(directory, name) if record["runtime"] == runtime]
+    found = [record for record in records.registrations(directory, name) if record["runtime"] == runtime]
     if config:
-        return next((record for record in records if record["config"] == os.path.abspath(config)), None)
-    usual = [record for record in records if not record["explicit"]]
-    if not usual and len(records) > 1:
+        return next((record for record in found if record["config"] == os.path.abspath(config)), None)
+    usual = [record for record in found if not record["explicit"]]
+    if not usual and len(found) > 1:
         raise EngineError(
-            f"{runtime} is registered in {', '.join(record['config'] for record in records)}: --config says which"
+            f"{runtime} is registered in {', '.join(record['config'] for record in found)}: --config says which"
         )
-    return next(iter(usual or records), None)
+    return next(iter(usual or found), None)
 
 
 def _found(module: Engine, config: str | None) -> Found | None:

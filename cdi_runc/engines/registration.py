@@ -8,43 +8,14 @@ from __future__ import annotations
 
 import copy
 import difflib
-import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypedDict
 
-from cdi_runc.engines import containers, edits, journal
+from cdi_runc.engines import containers, edits, journal, records
 from cdi_runc.engines.engine import Engine, EngineError, FilePlan, Found, Runtimes, Wish
 from cdi_runc.engines.journal import Change
-
-
-class FileRecord(TypedDict):
-    """One file that a registration changed."""
-
-    path: str
-    syntax: Literal["json", "toml", "text"]
-    start: str
-    before: str | None
-    after: str
-    mode: int
-    owner: list[int] | None
-    made: list[str]
-    undos: list[edits.Undo]
-
-
-class Registration(TypedDict):
-    """cdi-runc under one name in one engine's config."""
-
-    engine: str
-    config: str
-    explicit: bool
-    runtime: str
-    path: str
-    wraps: str
-    default: bool
-    files: list[FileRecord]
+from cdi_runc.engines.records import FileRecord, Registration
 
 
 @dataclass(frozen=True)
@@ -64,13 +35,6 @@ class Outcome:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-def registrations(directory: str, engine: str | None = None) -> list[Registration]:
-    """What is registered, all engines or one."""
-    text = journal.read(_records(directory))
-    records: list[Registration] = json.loads(text) if text else []
-    return [record for record in records if engine in (None, record["engine"])]
-
-
 def enable(
     engine: Engine,
     found: Found,
@@ -88,7 +52,7 @@ def enable(
     """
     reload = reload and found.running is not False
     with _reading() if dry_run else journal.locked(directory) as said:
-        others = registrations(directory)
+        others = records.registrations(directory)
         mine = _pop(others, found, wish.runtime)
         known = engine.runtimes(found)
         _refuse_taken(known, wish, mine, force)
@@ -112,7 +76,7 @@ def enable(
             if reload:
                 engine.reload(found, wish.runtime)
             return Outcome([], said)
-        everything = [*changes, _record_change(directory, [*others, record])]
+        everything = [*changes, records.change_of(directory, [*others, record])]
         _commit(engine, found, directory, everything, known, wish, reload)
         return Outcome(changes, said)
 
@@ -130,20 +94,20 @@ def disable(
     """Take a registration back; `found` is None where the engine itself is gone. Raises as `enable` does."""
     reload = reload and found is not None and found.running is not False
     with _reading() if dry_run else journal.locked(directory) as said:
-        others = [other for other in registrations(directory) if _key(other) != _key(record)]
+        others = [other for other in records.registrations(directory) if records.key(other) != records.key(record)]
         in_use = [] if force else containers.using([record["path"]], engine.mine)
         if in_use:
             names = ", ".join(in_use[:5]) + (" ..." if len(in_use) > 5 else "")
             raise EngineError(f"running containers use {record['runtime']} ({names}): stop them, or --force")
         record = copy.deepcopy(record)
-        _bequeath(record, others)
+        records.bequeath(record, others)
         if found and reload and not dry_run and engine.PARTING:
             _part(engine, found, record, others, directory)
-        changes = [_taken_back(file) for file in record["files"]]
+        changes = [records.taken_back(file) for file in record["files"]]
         changes = [change for change in changes if change.before != change.after]
         if dry_run:
             return Outcome(changes, said)
-        everything = [*changes, _record_change(directory, others)]
+        everything = [*changes, records.change_of(directory, others)]
         if found is None:
             journal.commit(directory, everything, lambda: None)
         else:
@@ -160,22 +124,12 @@ def _part(engine: Engine, found: Found, record: Registration, others: Sequence[R
     for file in record["files"]:
         if file["syntax"] == "text" or (now := journal.read(file["path"])) is None:
             continue
-        file["before"] = _base(file, now)
+        file["before"] = records.base(file, now)
         plan = FilePlan(file["path"], file["syntax"], engine.PARTING)
         file["after"], _ = edits.apply(plan, file["before"] or file["start"])
         changes.append(journal.change_of(file["path"], file["after"]))
-    changes.append(_record_change(directory, [*others, record]))
+    changes.append(records.change_of(directory, [*others, record]))
     journal.commit(directory, changes, lambda: engine.reload(found, None))
-
-
-def state(file: FileRecord) -> str:
-    """How a registration's file stands now: "as we left it", "changed since", "taken out", "gone"."""
-    now = journal.read(file["path"])
-    if now is None:
-        return "gone"
-    if now == file["after"]:
-        return "as we left it"
-    return "taken out" if _base(file, now) == now else "changed since"
 
 
 @contextmanager
@@ -196,7 +150,7 @@ def _planned(plan: FilePlan, mine: Registration | None) -> tuple[FileRecord, Cha
     path = journal.followed(plan.path)
     now = journal.read(path)
     old = next((file for file in mine["files"] if file["path"] == path), None) if mine else None
-    base = _base(old, now) if old and now is not None else now
+    base = records.base(old, now) if old and now is not None else now
     try:
         after, undos = edits.apply(plan, plan.start if base is None else base)
     except EngineError as fault:
@@ -216,51 +170,10 @@ def _planned(plan: FilePlan, mine: Registration | None) -> tuple[FileRecord, Cha
     return record, change
 
 
-def _left_over(mine: Registration | None, records: Sequence[FileRecord]) -> list[Change]:
+def _left_over(mine: Registration | None, files: Sequence[FileRecord]) -> list[Change]:
     """What has to be taken back of files that an earlier registration of the name had and this one hasn't."""
-    kept = {record["path"] for record in records}
-    return [_taken_back(file) for file in mine["files"] if file["path"] not in kept] if mine else []
-
-
-def _taken_back(file: FileRecord) -> Change:
-    now = journal.read(file["path"])
-    change = journal.change_of(file["path"], None if now is None else _base(file, now))
-    return Change(change.path, change.before, change.after, change.mode, change.owner, tuple(file["made"]))
-
-
-def _base(file: FileRecord, now: str) -> str | None:
-    """The text without what the registration put in: the very bytes from before, unless someone has edited it since."""
-    if now == file["after"]:
-        return file["before"]
-    try:
-        rest = edits.take_out(file["syntax"], now, file["undos"])
-        ours = file["before"] is None and (rest == file["start"] or edits.is_empty(file["syntax"], rest))
-    except EngineError as fault:
-        raise EngineError(f"{file['path']}: {fault}") from None
-    return None if ours else rest
-
-
-def _bequeath(record: Registration, others: Sequence[Registration]) -> None:
-    """Hand on what other registrations rely on.
-
-    A spare value stays as long as one needs it, and so does a table that was made for this one. Where another would one
-    day restore a value that came from this one (the default runtime), it restores what was there before. A folder that
-    was made for this one is the last one's to remove.
-    """
-    for file in record["files"]:
-        for heir in (heir for other in others for heir in other["files"]):
-            shared_folders = [folder for folder in file["made"] if heir["path"].startswith(f"{folder}/")]
-            heir["made"] = shared_folders + [folder for folder in heir["made"] if folder not in shared_folders]
-        for heir in (heir for other in others for heir in other["files"] if heir["path"] == file["path"]):
-            for undo in list(file["undos"]):
-                if undo["how"] == "spare":
-                    file["undos"].remove(undo)
-                    heir["undos"].insert(0, undo)
-                for later in heir["undos"]:
-                    if later["keys"][: undo["parents"] + 1] == undo["keys"][: undo["parents"] + 1]:
-                        later["parents"] = min(later["parents"], undo["parents"])
-                    if later["keys"] == undo["keys"] and later["had"] and later["old"] == undo["value"]:
-                        later["had"], later["old"], later["parents"] = undo["had"], undo["old"], undo["parents"]
+    kept = {file["path"] for file in files}
+    return [records.taken_back(file) for file in mine["files"] if file["path"] not in kept] if mine else []
 
 
 def _commit(
@@ -314,22 +227,9 @@ def _without(known: Runtimes, mine: Registration | None) -> Runtimes:
     return Runtimes(known.default, {name: how for name, how in known.handlers.items() if name != mine["runtime"]})
 
 
-def _pop(records: list[Registration], found: Found, runtime: str) -> Registration | None:
+def _pop(others: list[Registration], found: Found, runtime: str) -> Registration | None:
     wanted = (found.name, found.config, runtime)
-    mine = next((record for record in records if _key(record) == wanted), None)
+    mine = next((record for record in others if records.key(record) == wanted), None)
     if mine:
-        records.remove(mine)
+        others.remove(mine)
     return mine
-
-
-def _key(record: Registration) -> tuple[str, str, str]:
-    return record["engine"], record["config"], record["runtime"]
-
-
-def _records(directory: str) -> str:
-    return os.path.join(directory, "registrations.json")
-
-
-def _record_change(directory: str, records: Sequence[Registration]) -> Change:
-    text = json.dumps(records, indent=1) + "\n" if records else None
-    return journal.change_of(_records(directory), text, 0o600)

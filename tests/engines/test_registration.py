@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdi_runc.engines import containers, registration
+from cdi_runc.engines import containers, records, registration
 from cdi_runc.engines.engine import EngineError, FilePlan, Put, Wish
 from tests.engines.conftest import Notebook
 
@@ -27,7 +27,7 @@ class Host:
 
     def disable(self, runtime: str = "cdi-runc", **how: Any) -> registration.Outcome:
         found = self.engine.find(str(self.config))
-        record = next(r for r in registration.registrations(self.state) if r["runtime"] == runtime)
+        record = next(r for r in records.registrations(self.state) if r["runtime"] == runtime)
         return registration.disable(self.engine, found, record, directory=self.state, **how)
 
     def says(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_disable_gives_the_file_back_byte_for_byte(host: Host, before: str | Non
     assert (host.says().get("default") == "cdi-runc") is default
     host.disable()
     assert (host.config.read_text() if host.config.exists() else None) == before
-    assert registration.registrations(host.state) == []
+    assert records.registrations(host.state) == []
 
 
 @pytest.mark.parametrize("before", ["{}", '{"runtimes": {"foo": {"path": "/foo"}}, "default": "foo"}'])
@@ -85,7 +85,7 @@ def test_twice_is_once(host: Host) -> None:
     once = host.config.read_text()
     assert not host.enable().changes
     assert host.config.read_text() == once
-    assert len(registration.registrations(host.state)) == 1
+    assert len(records.registrations(host.state)) == 1
 
 
 def test_enabling_again_otherwise_replaces_and_still_goes_back_to_the_start(host: Host) -> None:
@@ -132,7 +132,7 @@ def test_what_can_not_be_done_is_said_and_nothing_written(host: Host, before: st
     with pytest.raises(EngineError, match=words):
         host.enable(wish)
     assert host.config.read_text() == before
-    assert registration.registrations(host.state) == []
+    assert records.registrations(host.state) == []
 
 
 def test_force_takes_a_name_and_disable_gives_it_back(host: Host) -> None:
@@ -158,7 +158,7 @@ def test_an_engine_that_refuses_gets_its_file_back_and_has_the_word(host: Host) 
     with pytest.raises(EngineError, match=r"^notebook: I want no cdi-runc \(nothing was changed\)$"):
         host.enable()
     assert host.config.read_text() == "{ }"
-    assert registration.registrations(host.state) == []
+    assert records.registrations(host.state) == []
 
 
 def test_scripts_come_and_go_with_it(host: Host, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_scripts_come_and_go_with_it(host: Host, tmp_path: Path) -> None:
 def test_an_engine_that_is_gone_is_no_hindrance(host: Host) -> None:
     host.config.write_text("{}")
     host.enable()
-    record = registration.registrations(host.state)[0]
+    record = records.registrations(host.state)[0]
     registration.disable(host.engine, None, record, directory=host.state)
     assert host.config.read_text() == "{}"
 
