@@ -49,22 +49,20 @@ def resolve(names: "Iterable[str]", find: "Callable[[str], Found | None]") -> "l
 
 
 def pending(config: "Object", groups: "Sequence[Group]") -> "list[Group]":
-    """The groups that are not in the config yet, so that an engine's own injection or a second run is not doubled.
+    """The edits that are not in the config yet, so that an engine's own injection or a second run is not doubled.
 
-    A group is in the config when all its edits are, but for those that a later edit overrides. If one that is not
-    holds edits that a group in the config overrides, it comes without them.
+    Of edits that set one thing (a variable, a device path, a mount's destination) the last counts, and where that one
+    is in the config, the others are settled too. A group of which nothing is left does not come back.
     """
-    result: list[Group] = []
-    later: set[Key] = set()  # what the groups after this one set
-    standing: set[Key] = set()  # what those of them set that are in the config
-    for provenance, edits in reversed(groups):
-        keys = {key for kind, edit in _each(edits) if (key := _key(kind, edit))}
-        if _stands(config, edits, set(later)):
-            standing |= keys
-        else:
-            result.append((provenance, _without(edits, standing)))
-        later |= keys
-    return result[::-1]
+    last = {_key(kind, edit): edit for _, edits in groups for kind, edit in _each(edits)}
+    settled = {key for key, edit in last.items() if _STANDS[key[0]](config, edit)}
+    for _, edits in groups:
+        for node in edits.get("deviceNodes", ()):
+            # A later device of the same path brings its own cgroup rule, not that of this one.
+            if _key("deviceNodes", node) in settled and not _rule_stands(config, node):
+                settled.remove(_key("deviceNodes", node))
+    left = [(provenance, _without(edits, settled)) for provenance, edits in groups]
+    return [(provenance, edits) for provenance, edits in left if edits]
 
 
 def _each(edits: "ContainerEdits") -> "Iterable[tuple[str, Any]]":
@@ -76,22 +74,20 @@ def _each(edits: "ContainerEdits") -> "Iterable[tuple[str, Any]]":
                 yield kind, edit
 
 
-def _key(kind: str, edit: "Any") -> "Key | None":
-    """What an edit sets, the same for two edits of which the later overrides the earlier; None if nothing can."""
+def _key(kind: str, edit: "Any") -> "Key":
+    """What an edit sets: the same for two edits of which the later overrides, or only repeats, the earlier."""
     if kind == "env":
         return kind, edit.partition("=")[0]
     if kind == "intelRdt":
         return kind, ""
     field = {"deviceNodes": "path", "mounts": "containerPath", "netDevices": "hostInterfaceName"}.get(kind)
-    return (kind, edit[field]) if field else None
+    return kind, edit[field] if field else repr(edit)
 
 
-def _without(edits: "ContainerEdits", keys: "set[Key]") -> "ContainerEdits":
-    if not keys:
-        return edits
+def _without(edits: "ContainerEdits", settled: "set[Key]") -> "ContainerEdits":
     kept: Object = {}
     for kind, edit in _each(edits):
-        if _key(kind, edit) not in keys:
+        if _key(kind, edit) not in settled:
             if kind == "intelRdt":
                 kept[kind] = edit
             else:
@@ -99,36 +95,26 @@ def _without(edits: "ContainerEdits", keys: "set[Key]") -> "ContainerEdits":
     return kept  # type: ignore[return-value]  # the same fields, fewer edits
 
 
-def _stands(config: "Object", edits: "ContainerEdits", overridden: "set[Key]") -> bool:
-    for kind, edit in reversed(list(_each(edits))):
-        key = _key(kind, edit)
-        if kind == "deviceNodes":
-            if not _device_stands(config, edit, key in overridden):
-                return False
-        elif key not in overridden and not _STANDS[kind](config, edit):
-            return False
-        if key:
-            overridden.add(key)
-    return True
-
-
-def _device_stands(config: "Object", node: "Any", overridden: bool) -> bool:
-    """Overridden or not, its cgroup rule counts: a later device of the same path brings its own, not this one."""
+def _device_stands(config: "Object", node: "Any") -> bool:
     try:
         device = oci_device(node)
     except InjectionError:
         return False
     fields = ("path", "type", "major", "minor", *(field for field in ("fileMode", "uid", "gid") if field in node))
     wanted = {field: device[field] for field in fields}
-    if not overridden and not any(wanted.items() <= other.items() for other in _items(config, "linux", "devices")):
+    return any(wanted.items() <= other.items() for other in _items(config, "linux", "devices"))
+
+
+def _rule_stands(config: "Object", node: "Any") -> bool:
+    try:
+        rule = device_rule(node, oci_device(node))
+    except InjectionError:
         return False
-    rule = device_rule(node, device)
     if rule is None:
         return True
     rule = _NO_ACCESS | rule
-    return any(
-        rule.items() <= (_NO_ACCESS | other).items() for other in _items(config, "linux", "resources", "devices")
-    )
+    rules = _items(config, "linux", "resources", "devices")
+    return any(rule.items() <= (_NO_ACCESS | other).items() for other in rules)
 
 
 _NO_ACCESS = {"access": ""}  # what a rule without the field means
@@ -155,6 +141,7 @@ def _hook_stands(config: "Object", hook: "Any") -> bool:
 _HOOK_FIELDS = ("path", "args", "env", "timeout")
 
 _STANDS: "dict[str, Callable[[Object, Any], bool]]" = {
+    "deviceNodes": _device_stands,
     "env": lambda config, entry: entry in _at(config, "process", "env", of=list),
     "netDevices": lambda config, device: (
         _at(config, "linux", "netDevices", device["hostInterfaceName"]).get("name") == device["name"]

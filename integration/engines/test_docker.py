@@ -89,9 +89,6 @@ def test_what_docker_has_edited_itself_is_not_edited_again(docker: Docker, widge
     assert (widget.standing(), widget.runs()) == (ONCE_OLDER, 1)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what an engine has edited in part is edited again as a whole: its hooks run twice"
-)
 def test_what_docker_has_left_out_is_added(docker: Docker, widget: Widget) -> None:
     """Docker 26 makes a device's edits but for its groups."""
     if docker.version < 25:

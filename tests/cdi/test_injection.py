@@ -44,7 +44,7 @@ EVERY_KIND: dict[str, Any] = {
     "mounts": [{"hostPath": "/h", "containerPath": "/c", "options": ["bind"]}],
     "hooks": [{"hookName": "poststop", "path": "/x", "args": ["x"], "timeout": 3}],
     "intelRdt": {"closID": "a"},
-    "additionalGids": [0, 5],
+    "additionalGids": [5],
 }
 
 
@@ -62,12 +62,12 @@ def test_what_was_applied_stands(kind: str, config: dict[str, Any]) -> None:
     assert pending(config, groups) == []
 
 
-def test_one_edit_that_is_missing_brings_its_group_back() -> None:
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_only_what_is_missing_comes_back(kind: str) -> None:
     config: dict[str, Any] = {}
-    groups = [group(**EVERY_KIND), ("v.com/c=b", {"env": ["B=1"]})]
-    apply(config, groups)
-    config["hooks"]["poststop"] = []
-    assert pending(config, groups) == groups[:1]
+    rest = {other: edits for other, edits in EVERY_KIND.items() if other != kind}
+    apply(config, [group(**rest)])
+    assert pending(config, [group(**EVERY_KIND)]) == [group(**{kind: EVERY_KIND[kind]})]
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,23 @@ def test_a_group_that_comes_back_does_not_undo_a_later_one() -> None:
     assert pending(config, groups) == [("a", {"env": ["B=1"]})]
 
 
+def test_a_rule_that_is_missing_brings_all_devices_of_its_path_back() -> None:
+    groups: list[Any] = [("a", {"deviceNodes": [NODE]}), ("b", {"deviceNodes": [NODE | {"permissions": "r"}]})]
+    config: dict[str, Any] = {}
+    apply(config, groups)
+    del config["linux"]["resources"]["devices"][0]
+    assert pending(config, groups) == groups
+
+
 def test_a_variable_that_one_group_sets_twice() -> None:
     groups = [group(env=["A=1", "A=2"])]
     config: dict[str, Any] = {}
     apply(config, groups)
     assert pending(config, groups) == []
+
+
+def test_group_0_is_no_edit() -> None:
+    assert pending({}, [group(additionalGids=[0])]) == []
 
 
 def test_an_empty_rule_stands_with_or_without_access() -> None:

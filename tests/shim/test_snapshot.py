@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cdi_runc.cdi.registry import Registry
@@ -294,8 +295,10 @@ def test_those_who_wait_go_on_when_the_builder_is_killed(host: Host) -> None:
     while not (host.state / "lock").exists():
         time.sleep(0.01)
     time.sleep(0.1)
-    subprocess.run(["pkill", "-P", str(holder.pid)], check=False)
+    children = psutil.Process(holder.pid).children()
     holder.kill()
+    for child in children:
+        child.kill()
     holder.wait()
     assert host.env() == ["A=1"]
 
