@@ -29,6 +29,12 @@ mkdir -p run/lock "./$shared" "./$tree"
 mount --bind "$shared" "./$shared"
 mount --bind "$tree" "./$tree"
 mount -o remount,bind,ro "./$tree"
+# A plain user of the new machine comes to TREE too, though it may lie in root's home.
+parent=${tree%/*}
+while [ -n "$parent" ]; do
+    chmod o+x "./$parent"
+    parent=${parent%/*}
+done
 
 mkdir old
 pivot_root . old
