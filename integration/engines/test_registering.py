@@ -1,0 +1,188 @@
+"""`cdictl engine` with real engines: enabled, tried, disabled, and every file byte for byte as before."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.engines.host import Host
+from integration.engines.image import NAME
+
+TREE = Path(__file__).resolve().parents[2]
+HOME = "/opt/registering"
+
+# Each engine's settings hold more than what is ours, and lie beside the usual place: another test may run one there.
+DOCKER = f"""{{
+    "hosts": ["unix://{HOME}/docker.sock"], "pidfile": "{HOME}/docker.pid",
+    "data-root": "{HOME}/docker",   "exec-root": "{HOME}/run",
+    "storage-driver": "vfs", "iptables": false, "bridge": "none",
+    "runtimes": {{"other": {{"path": "/usr/bin/runc"}}}},
+    "features": {{"buildkit": true}}
+}}
+"""
+PODMAN = """# these stay
+[containers]
+netns = "none"
+[engine]
+cgroup_manager = "cgroupfs" # no systemd here
+events_logger = "file"
+runtime = "runc"
+"""
+CONTAINERD = f"""# these stay
+version = 2
+root = "{HOME}/containerd"
+state = "{HOME}/state"
+[grpc]
+  address = "{HOME}/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  disable_apparmor = true
+  restrict_oom_score_adj = true # no CAP_SYS_RESOURCE
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+"""
+STORAGE = """[storage]
+driver = "vfs"
+runroot = "/run/containers/storage"
+graphroot = "/var/lib/containers/storage"
+"""
+
+WORKS = ["registered", "container started", "request reaches config.json", "device in the container", "cleaned up"]
+
+
+class Engine:
+    """An engine in a machine to spoil, its config file, and cdictl there."""
+
+    def __init__(self, host: Host, name: str, config: str = "", text: str = "") -> None:
+        """With no `config`, the engine's files are where they usually are."""
+        self.host, self.name, self.config, self.text = host, name, config, text
+        if config:
+            host.write(config, text)
+
+    def cdictl(self, command: str, *arguments: str, expect: int = 0) -> "subprocess.CompletedProcess[str]":
+        """Runs `cdictl engine COMMAND`, which must end with the status `expect`."""
+        named = ["--config", self.config] if self.config and command != "status" else []
+        # Debian 13's own Python and packages there, not those of .venv.
+        program = "import sys; sys.argv[0] = '/usr/local/bin/cdictl'; from cdi_runc.ctl import main; main()"
+        here = self.host.run("test", "-e", "/opt/cdi-runc").returncode != 0
+        cdictl = [f"{TREE}/.venv/bin/cdictl"] if here else ["python3", "-c", program]
+        env = {} if here else {"PYTHONPATH": str(TREE)}
+        done = self.host.run(*cdictl, "engine", command, self.name, *named, *arguments, env=env)
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done
+
+    def now(self) -> str:
+        """The config file's text."""
+        return self.host.path(self.config).read_text()
+
+
+@pytest.fixture(scope="module")
+def docker(host: Host) -> Iterator[Engine]:
+    if not host.has("dockerd"):
+        pytest.skip("Docker is not installed (make engines)")
+    engine = Engine(host, "docker", f"{HOME}/daemon.json", DOCKER)
+    log = host.shared / "registering-dockerd.log"
+    daemon = host.start("dockerd", "--config-file", engine.config, log=log)
+    host.wait_for("docker", "--host", f"unix://{HOME}/docker.sock", "version", daemon=daemon, log=log)
+    yield engine
+    host.run("sh", "-c", f"kill $(cat {HOME}/docker.pid)")
+    daemon.wait(30)
+
+
+@pytest.fixture(scope="module")
+def podman(host: Host) -> Engine:
+    if not host.has("podman"):
+        pytest.skip("Podman is not installed (make engines)")
+    host.write("/etc/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}')
+    host.write("/etc/containers/storage.conf", STORAGE)
+    return Engine(host, "podman", f"{HOME}/containers.conf", PODMAN)
+
+
+@pytest.fixture(scope="module")
+def containerd(host: Host) -> Iterator[Engine]:
+    if not host.has("containerd"):
+        pytest.skip("containerd is not installed (make engines)")
+    engine = Engine(host, "containerd", f"{HOME}/config.toml", CONTAINERD)
+    log = host.shared / "registering-containerd.log"
+    daemon = host.start("sh", "-c", f"echo $$ > {HOME}/containerd.pid; exec containerd -c {engine.config}", log=log)
+    host.wait_for("ctr", "--address", f"{HOME}/containerd.sock", "version", daemon=daemon, log=log)
+    yield engine
+    host.run("sh", "-c", f"kill $(cat {HOME}/containerd.pid)")
+    daemon.wait(30)
+
+
+@pytest.fixture(params=["docker", "podman", "containerd"])
+def engine(request: pytest.FixtureRequest, host: Host) -> Engine:
+    found: Engine = request.getfixturevalue(request.param)
+    return found
+
+
+def _runtimes(engine: Engine) -> str:
+    """What a running dockerd knows: its runtimes, and its default."""
+    words = ["info", "--format", "{{range $name, $_ := .Runtimes}}{{$name}} {{end}}default {{.DefaultRuntime}}"]
+    return engine.host.run("docker", "--host", f"unix://{HOME}/docker.sock", *words).stdout.strip()
+
+
+def test_enabled_tried_disabled(engine: Engine) -> None:
+    restart = ["--restart"] if engine.name == "docker" else []
+    engine.cdictl("enable", *restart)
+    assert engine.now() != engine.text
+    tried = engine.cdictl("test").stdout.splitlines()
+    assert [line.split("  ", 1)[0] for line in tried] == ["ok"] * len(WORKS), tried
+    assert [line[8:].split(":")[0] for line in tried] == WORKS
+    assert "registered already" in engine.cdictl("enable", *restart).stdout
+    assert "  the engine: knows it\n" in engine.cdictl("status").stdout
+    engine.cdictl("disable", *restart)
+    assert engine.now() == engine.text
+
+
+def test_a_dry_run_changes_nothing(engine: Engine) -> None:
+    diff = engine.cdictl("enable", "--dry-run", "--set-as-default").stdout
+    assert diff.startswith(f"--- {engine.config}\n+++ {engine.config}\n")
+    assert "-# these stay" not in diff
+    assert engine.now() == engine.text
+
+
+def test_the_default_comes_and_goes_and_the_engine_obeys(docker: Engine) -> None:
+    docker.cdictl("enable", "--set-as-default", "--restart")
+    assert _runtimes(docker).endswith("default cdi-runc")
+    docker.cdictl("disable", "--restart")
+    assert "cdi-runc" not in _runtimes(docker)
+    assert _runtimes(docker).endswith("default runc")
+    assert docker.now() == docker.text
+
+
+def test_a_runtime_in_use_is_kept(docker: Engine, image: Path) -> None:
+    def run(*words: str) -> None:
+        done = docker.host.run("docker", "--host", f"unix://{HOME}/docker.sock", *words)
+        assert done.returncode == 0, done.stderr
+
+    docker.cdictl("enable", "--restart")
+    run("load", "--input", str(image))
+    run("run", "--detach", "--name=using", "--network=none", "--runtime=cdi-runc", NAME, "sleep", "60")
+    said = docker.cdictl("disable", "--restart", expect=1).stderr
+    assert said.startswith("cdictl: running containers use cdi-runc (")
+    run("rm", "--force", "using")
+    docker.cdictl("disable", "--restart")
+    assert docker.now() == docker.text
+
+
+@pytest.mark.parametrize("broken", ["{", "x = [\n"])
+def test_a_broken_config_is_named_with_its_line(engine: Engine, broken: str) -> None:
+    engine.host.write(engine.config, broken)
+    try:
+        said = engine.cdictl("enable", expect=1).stderr
+        assert len(said.splitlines()) == 1
+        assert engine.config in said
+        assert engine.now() == broken
+    finally:
+        engine.host.write(engine.config, engine.text)
+
+
+def test_podmans_drop_in_comes_and_goes(podman: Engine) -> None:
+    usual = Engine(podman.host, "podman")
+    usual.cdictl("enable", "--runtime-name=cdi-extra")
+    info = podman.host.run("podman", "--runtime=cdi-extra", "info", "--format={{.Host.OCIRuntime.Name}}")
+    assert info.stdout == "cdi-extra\n"
+    usual.cdictl("disable", "--runtime-name=cdi-extra")
+    assert not podman.host.path("/etc/containers/containers.conf.d").exists()
