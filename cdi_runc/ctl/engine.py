@@ -63,6 +63,8 @@ def list_(output: str) -> None:
 def status(names: tuple[str, ...], output: str) -> None:
     """Show where cdi-runc is registered, whether the files are as we left them, and what the engine makes of it."""
     directory = journal.state_directory()
+    for line in journal.settle(directory):
+        click.echo(f"cdictl: {line}", err=True)
     found = [record for record in records.registrations(directory) if not names or record["engine"] in names]
     rows: list[dict[str, Any]] = [
         {

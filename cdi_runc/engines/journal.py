@@ -53,6 +53,14 @@ def locked(directory: str) -> Iterator[list[str]]:
         os.close(lock)
 
 
+def settle(directory: str) -> list[str]:
+    """Recover from a change cut short, and write nothing at all where there was none."""
+    if not os.path.exists(os.path.join(directory, "pending.json")):
+        return []
+    with locked(directory) as said:
+        return said
+
+
 def recover(directory: str) -> list[str]:
     """Roll back a change that was cut short, if there is one; says what it did, a line a file."""
     pending = os.path.join(directory, "pending.json")
