@@ -55,7 +55,8 @@ DIALECTS = {
             ["no-pivot", "no-new-keyring", "no-subreaper", "detach", "d", "keep", "help", "?", "usage", "V"],
         ),
         r"realpath `(.+)` failed|chdir `(.+)` failed|error loading config\.json|load `.+`: cannot read",
-        r"unrecognized option|invalid option|ambiguous|unknown (command|cgroup manager|log format)|open log file",
+        r"unrecognized option|invalid option|ambiguous|unknown (command|cgroup manager|log format)|open log file"
+        r"|invalid value|(unknown|invalid) .* specified",  # later ones than 1.8 look over more of the values
     ),
 }
 COMMANDS = ["create"] * 5 + ["run"] * 4 + ["restore", "state", "list", "features"]

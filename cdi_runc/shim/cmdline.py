@@ -180,7 +180,10 @@ def _find_command(words: "Iterator[str]", options: dict[str, str], style: str, c
 
 
 def _read_operands(words: "Iterator[str]", options: dict[str, str], style: str, call: Call) -> None:
-    """Read WORDS after the command: options, and the container's ID, which must be there and alone."""
+    """Read WORDS after the command: options, and the container's ID, which must be there and alone.
+
+    But for crun's restore, which takes another word.
+    """
     operands: list[str] = []
     unknown = 0
     for word in words:
@@ -192,7 +195,8 @@ def _read_operands(words: "Iterator[str]", options: dict[str, str], style: str, 
             operands.append(word)
             if style == ARGP:
                 operands += words
-    if not 1 <= len(operands) <= 1 + unknown:  # any of them may be the value of an option newer than our tables
+    most = 2 if style == ARGP and call.command == "restore" else 1
+    if not 1 <= len(operands) <= most + unknown:  # any of them may be the value of an option newer than our tables
         raise _NothingStarts
 
 
