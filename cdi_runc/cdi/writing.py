@@ -41,7 +41,7 @@ def write_spec(
     validate_spec(spec)
     text = _json(spec) if name.endswith(".json") else _yaml(spec)
     parse_spec(text)  # since there are characters that neither format can hold
-    _write_file(name, text.encode(), overwrite)
+    write_file(name, text.encode(), overwrite)
     return name
 
 
@@ -86,7 +86,8 @@ def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _quoted)
 
 
-def _write_file(path: str, text: bytes, overwrite: bool) -> None:
+def write_file(path: str, text: bytes, overwrite: bool) -> None:
+    """Write a file that all may read, whole or not at all. Raises OSError, FileExistsError for one to keep."""
     directory = os.path.dirname(path) or "."
     os.makedirs(directory, exist_ok=True)
     # The name has no ending of a spec file, so that nobody reads it half written.
