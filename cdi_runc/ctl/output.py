@@ -1,8 +1,25 @@
-"""Plain data written out for people and for programs."""
+"""Plain data and lines written out for people and for programs. Knows nothing of what they mean.
 
+On a terminal tables are rich's, fitted to its width; in a pipe they are plain columns that nothing cuts or colours.
+"""
+
+import os
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
+
+STYLES: dict[str, dict[str, Any]] = {
+    "problem": {"fg": "red", "bold": True},
+    "warning": {"fg": "yellow", "bold": True},
+    "ok": {"fg": "green"},
+    "head": {"bold": True},
+    "faint": {"dim": True},
+    "added": {"fg": "green"},
+    "removed": {"fg": "red"},
+}
 
 
 def echo_data(data: object, form: str) -> None:
@@ -21,5 +38,53 @@ def echo_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write rows of text under their heads, in columns as wide as they need."""
     lines = [head, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if sys.stdout.isatty() and sum(widths) + 2 * len(widths) > _width():
+        _echo_fitted(lines)
+        return
+    for number, line in enumerate(lines):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        click.echo(text if number else painted(text, "head"))
+
+
+def echo_folded(text: str, indent: int = 0) -> None:
+    """Write one line; what a terminal has no room for goes below it, indented by so many columns."""
+    import textwrap
+
+    if sys.stdout.isatty():
+        wrapper = textwrap.TextWrapper(max(_width(), 40), break_long_words=False, break_on_hyphens=False)
+        wrapper.subsequent_indent = " " * indent
+        text = wrapper.fill(text)
+    click.echo(text)
+
+
+def painted(text: str, style: str) -> str:
+    """The text in one of the STYLES, which click takes off again where nobody sees it (https://no-color.org)."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **STYLES[style])
+
+
+def counted(number: int, thing: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "device"), counted(2, "class")
+    ('1 device', '2 classes')
+    """
+    plural = "" if number == 1 else "es" if thing.endswith("s") else "s"
+    return f"{number} {thing}{plural}"
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def _echo_fitted(lines: Sequence[Sequence[str]]) -> None:
+    """A table in which long cells are folded, since a terminal would fold the lines."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in lines[0]:
+        table.add_column(name, overflow="fold")
+    for line in lines[1:]:
+        table.add_row(*map(Text, line))
+    Console(highlight=False).print(table)

@@ -1,45 +1,92 @@
 """`cdictl validate`: whether spec files can be used, and if not, every reason why."""
 
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
 import click
 
-from cdi_runc import CDIError, InvalidSpec, load_spec
-from cdi_runc.cdi.errors import Problem
-from cdi_runc.ctl.options import output_option
+from cdi_runc.ctl.check import report
+from cdi_runc.ctl.check.file import Checked, Wanted, check_all
+from cdi_runc.ctl.check.releases import RELEASES, newest_known
+from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data
 
 
+def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Engines and releases of the words ENGINE@VERSION."""
+    parts = [(engine, release) for engine, _, release in (value.partition("@") for value in values)]
+    for engine, release in parts:
+        try:
+            newest_known(engine, release)
+        except KeyError:
+            raise click.BadParameter(f"{engine!r} is none of {', '.join(RELEASES)}") from None
+        except ValueError:
+            raise click.BadParameter(f"a release like {engine}@1.2 is wanted") from None
+    return parts
+
+
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@output_option("table", "json", "yaml")
+@click.argument("paths", nargs=-1, metavar="[FILE|DIR|-]...")
+@click.option("--host", is_flag=True, help="What is not there on this host is an error.")
+@click.option(
+    "--for",
+    "engines",
+    multiple=True,
+    callback=_releases,
+    metavar="ENGINE@VERSION",
+    help="Say what this engine's own CDI would refuse: podman@4.2, docker@25, containerd@1.7, crio@1.28, spec@0.5.",
+)
+@click.option("--strict", is_flag=True, help="Warnings are errors.")
+@output_option("table", "json", "yaml", "github", "sarif")
 @click.pass_context
-def validate(ctx: click.Context, files: tuple[str, ...], output: str) -> None:
-    """Check spec files.
+def validate(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    host: bool,
+    engines: list[tuple[str, str]],
+    strict: bool,
+    output: str,
+) -> None:
+    """Check spec files; without any, those that containers get their devices from.
 
-    Each problem is one line: FILE:LINE:COLUMN: FIELD: what is wrong. Exit status 1 where there is any.
+    Errors are what makes a file unusable. Warnings are about what is legal and yet goes wrong in practice. Exit status
+    1 where there are errors.
     """
-    found = {path: _problems(path) for path in files}
-    if output == "table":
-        for path, problems in found.items():
-            for problem in problems:
-                place = f"{path}:{problem.line}:{problem.column}" if problem.line else path
-                click.echo(f"{place}: {problem}")
-            if not problems:
-                click.echo(f"{path}: valid")
-    else:
-        data = [{"path": path, "valid": not found[path], "problems": list(map(_data, found[path]))} for path in found]
-        echo_data(data, output)
-    ctx.exit(1 if any(found.values()) else 0)
+    if not paths:
+        found = ctx.find_object(Options).settings()["spec-dirs"]  # type: ignore[union-attr]
+        paths = tuple(path for path in found if os.path.lexists(path))
+    checked = _shown(check_all(paths, Wanted(host, engines)))
+    files = list(_said(checked) if output == "table" else checked)
+    if output == "github":
+        for finding in (finding for file in files for finding in file.findings):
+            click.echo(report.github(finding))
+    elif output == "sarif":
+        echo_data(report.sarif(files), "json")
+    elif output != "table":
+        echo_data(report.data(files), output)
+    good = all(not file.findings if strict else file.valid for file in files)
+    ctx.exit(0 if good else 1)
 
 
-def _problems(path: str) -> list[Problem]:
-    try:
-        load_spec(path)
-    except InvalidSpec as error:
-        return list(error.problems)
-    except CDIError as error:
-        return [Problem("", str(error))]
-    return []
+def _shown(files: Iterator[Checked]) -> Iterator[Checked]:
+    """The files as they are checked, counted on the terminal if the findings themselves go elsewhere."""
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        yield from files
+        return
+    with click.progressbar(files, label="checking", show_pos=True, file=sys.stderr) as shown:
+        yield from shown
 
 
-def _data(problem: Problem) -> dict[str, object]:
-    return {name: getattr(problem, name) for name in ("line", "column", "field", "message")}
+def _said(files: Iterator[Checked]) -> Iterator[Checked]:
+    """The files, each of which something is said as soon as it is checked, and of all at the end."""
+    done = []
+    for checked in files:
+        for line in report.people(checked):
+            click.echo(line)
+        done.append(checked)
+        yield checked
+    if line := report.total(done):
+        click.echo(line)
