@@ -1,4 +1,4 @@
-"""cdictl, the command that people and programs type to see, check and inject CDI devices.
+"""cdictl, the command that people and programs type to see, check, explain and edit CDI devices.
 
 One module for a group of commands, imported when it is called, so that each starts as fast as its own imports allow.
 What goes wrong ends here in one line on standard error: exit status 1, or 2 for a command that was typed wrongly.
@@ -17,23 +17,70 @@ from cdi_runc import CDIError, __version__
 from cdi_runc.ctl.options import OUTPUTS, Options
 from cdi_runc.shim.errors import ShimError
 
-# A command's name is its module's and its function's.
-COMMANDS = ("devices", "engine", "inject", "validate")
+# What `--help` lists, in this order: under each heading the commands, and where each one is.
+SECTIONS = {
+    "See what is there": {
+        "devices": "devices:devices",
+        "device": "devices:device",
+        "vendors": "kinds:vendors",
+        "classes": "kinds:classes",
+        "specs": "files:specs",
+        "dirs": "files:dirs",
+        "watch": "watch:watch",
+    },
+    "Find out why": {
+        "explain": "explain:explain",
+        "diff": "diff:diff",
+        "doctor": "doctor:doctor",
+        "support-bundle": "support_bundle:support_bundle",
+    },
+    "Check and change": {
+        "validate": "validate:validate",
+        "spec": "spec:spec",
+        "inject": "inject:inject",
+        "engine": "engine:engine",
+        "refresh": "refresh:refresh",
+    },
+    "About cdictl": {
+        "schema": "about:schema",
+        "version": "about:version",
+        "completion": "about:completion",
+    },
+}
+COMMANDS = {name: place for section in SECTIONS.values() for name, place in section.items()}
 
 
 class Commands(click.Group):
     """A group whose commands are imported when they are asked for, and whose faults are one line each."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names that `--help` lists."""
+        """The names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"cdi_runc.ctl.{cmd_name}"), cmd_name)
+        module, _, function = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"cdi_runc.ctl.{module}"), function)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """The command that the words name; one that is not there is answered with the nearest that is."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands under their headings."""
+        for heading, names in SECTIONS.items():
+            with formatter.section(heading):
+                found = ((name, self.get_command(ctx, name)) for name in names)
+                formatter.write_dl([(name, command.get_short_help_str(60)) for name, command in found if command])
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run the command line `args` and exit with its status."""
@@ -45,7 +92,7 @@ class Commands(click.Group):
             sys.stdout.flush()
         except click.UsageError as error:
             help_of = error.ctx.command_path if error.ctx else "cdictl"
-            status = _fail(f"{error.format_message()} (see {help_of} --help)", 2)
+            status = _fail(f"{' '.join(error.format_message().split())} (see {help_of} --help)", 2)
         except click.ClickException as error:
             status = _fail(error.format_message())
         except (click.Abort, KeyboardInterrupt):
@@ -80,5 +127,5 @@ def _fail(message: str, status: int = 1) -> int:
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default="table", help="Form of the output.")
 @click.pass_context
 def main(ctx: click.Context, spec_dirs: tuple[str, ...], config: str | None, output: str) -> None:
-    """See, check and inject CDI devices."""
+    """See, check, explain and edit CDI devices, and the container engines that know nothing of them."""
     ctx.obj = Options(spec_dirs, config, output)

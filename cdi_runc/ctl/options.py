@@ -3,12 +3,17 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import cdi_runc as cdi
 from cdi_runc.shim.errors import SettingsError
+
+if TYPE_CHECKING:
+    from cdi_runc.ctl.known import Known, SpecFiles
+    from cdi_runc.shim.settings import Settings
+    from cdi_runc.shim.snapshot import Snapshot
 
 OUTPUTS = ("table", "json", "yaml")
 
@@ -17,30 +22,82 @@ OUTPUTS = ("table", "json", "yaml")
 class Options:
     """The options before the command. `config` is the settings file of cdi-runc, None for the usual one."""
 
-    spec_dirs: Sequence[str]
-    config: str | None
-    output: str
+    spec_dirs: Sequence[str] = ()
+    config: str | None = None
+    output: str = "table"
+
+    @property
+    def config_path(self) -> str:
+        """The settings file that counts, which may be missing."""
+        from cdi_runc.shim import places
+
+        return os.path.abspath(self.config) if self.config else places.config_path(os.environb, _rootless())
+
+    def settings(self) -> "Settings":
+        """What cdi-runc is set to, with the spec directories of the command line; SettingsError for a faulty file."""
+        from cdi_runc.shim import settings
+
+        found = settings.read(self.config_path)
+        if found["fault"]:
+            raise SettingsError(found["fault"])
+        return found | {"spec-dirs": list(self.spec_dirs or found["spec-dirs"])}
 
     def registry(self) -> cdi.Registry:
-        """The devices that cdi-runc would find; SettingsError where its settings can't be used."""
-        return cdi.Registry(self.spec_dirs or _spec_dirs_of(self.config))
+        """The devices that cdi-runc would find, read from the spec files."""
+        return cdi.Registry(self.settings()["spec-dirs"])
+
+    def known(self) -> "Known":
+        """The devices: from the shim's snapshot where that is fresh, else from the spec files."""
+        return self.fresh_snapshot() or self.spec_files()
+
+    def spec_files(self) -> "SpecFiles":
+        """The devices as the spec files have them, with all that is to be told of the files."""
+        from cdi_runc.ctl.known import SpecFiles
+
+        return SpecFiles(self.registry(), self.settings())
+
+    @property
+    def snapshot_place(self) -> tuple[str, str]:
+        """The directory and the name under which the shim keeps what it knows of these settings' devices."""
+        from cdi_runc.shim import places
+
+        return places.state_directory(os.environb, _rootless()), places.snapshot_name(self.config_path)
+
+    def fresh_snapshot(self) -> "Snapshot | None":
+        """What the shim knows of the devices; None where it would have to look at the files again, as we have to."""
+        from cdi_runc.shim import snapshot
+
+        if self.spec_dirs:
+            return None
+        try:
+            kept = snapshot.load(*self.snapshot_place)
+        except snapshot.Damaged:
+            return None
+        return kept if kept and kept.is_fresh() and not kept.settings["fault"] else None
 
 
 def output_option(*forms: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`-o` after the command, where people look for it too. The first form stands in for one that is not offered."""
 
     def chosen(ctx: click.Context, _: click.Parameter, value: str | None) -> str:
-        value = value or ctx.ensure_object(Options).output
+        value = value or (ctx.find_object(Options) or Options()).output
         return value if value in forms else forms[0]
 
     return click.option("-o", "--output", type=click.Choice(forms), callback=chosen, help="Form of the output.")
 
 
-def _spec_dirs_of(config: str | None) -> Sequence[str]:
-    from cdi_runc.shim import places, settings
+def complete_device(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names of devices that begin so, for the shell that completes a command line."""
+    above: Any = (ctx.parent and ctx.parent.params) or {}
+    options = Options(above.get("spec_dirs") or (), above.get("config"))
+    try:
+        names = options.known().names
+    except SettingsError:
+        return []
+    return sorted(name for name in names if name.startswith(incomplete))
 
-    found = settings.read(config or places.config_path(os.environb, not places.is_host_root()))
-    if found["fault"]:
-        raise SettingsError(found["fault"])
-    directories: list[str] = found["spec-dirs"]
-    return directories
+
+def _rootless() -> bool:
+    from cdi_runc.shim import places
+
+    return not places.is_host_root()

@@ -31,8 +31,14 @@ def test_every_command_is_in_the_help_and_has_its_own(command: str) -> None:
         (["devices", "--no-such"], "cdictl: No such option"),
         (["devices", "-o", "xml"], "cdictl: Invalid value for '-o'"),
         (["-o", "xml", "devices"], "cdictl: Invalid value for '-o'"),
-        (["validate"], "cdictl: Missing argument 'FILE...'"),
-        (["inject", "vendor.com/gpu=0"], "cdictl: Missing option '--config'"),
+        (["inject"], "cdictl: Missing argument 'DEVICE...'"),
+        (["inject", "--in-place", "vendor.com/gpu=0"], "cdictl: --in-place wants a file"),
+        (["validate", "--for", "lxc@1"], "cdictl: Invalid value for '--for': 'lxc' is none of podman, docker"),
+        (["validate", "--for", "docker@new"], "cdictl: Invalid value for '--for': a release like docker@1.2 is wanted"),
+        (["spec", "new", "v.com/x", "--device", "a", "--mount", "/a"], "cdictl: '/a' is not of the form HOSTPATH:PATH"),
+        (["spec", "new", "v.com/x", "--device", "a", "--hook", "startContainer"], "cdictl: 'startContainer' is not of"),
+        (["spec", "convert", "a.yaml"], "cdictl: Missing option '--to'"),
+        (["--spec-dir", "/x", "refresh"], "cdictl: --spec-dir is for looking only"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(args: list[str], complaint: str) -> None:

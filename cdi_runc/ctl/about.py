@@ -1,0 +1,77 @@
+"""`cdictl schema`, `version` and `completion`: what programs and shells want to know of cdictl itself."""
+
+import platform
+from typing import Any
+
+import click
+
+from cdi_runc.ctl.options import Options, output_option
+from cdi_runc.ctl.output import echo_data, echo_table
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["spec", "settings"]), default="spec")
+@output_option("json", "yaml")
+def schema(what: str, output: str) -> None:
+    """Print the JSON schema of CDI specs, or of cdi-runc's settings."""
+    if what == "spec":
+        from cdi_runc import schema as spec_schema
+
+        echo_data(spec_schema(), output)
+    else:
+        from cdi_runc.shim.settings import schema as settings_schema
+
+        echo_data(settings_schema(), output)
+
+
+@click.command()
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def version(options: Options, output: str) -> None:
+    """Show the versions of what cdi-runc is made of and works with."""
+    found = versions(options)
+    if output != "table":
+        echo_data(found, output)
+    else:
+        echo_table(("WHAT", "VERSION"), [(name, value or "-") for name, value in found.items()])
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print what makes a shell complete cdictl's command lines.
+
+    \b
+    bash:  cdictl completion bash > /etc/bash_completion.d/cdictl
+    zsh:   cdictl completion zsh > "${fpath[1]}/_cdictl"
+    fish:  cdictl completion fish > ~/.config/fish/completions/cdictl.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    made: Any = get_completion_class(shell)
+    click.echo(made(ctx.find_root().command, {}, "cdictl", "_CDICTL_COMPLETE").source())
+
+
+def versions(options: Options) -> dict[str, str]:
+    """By name; '' for what is not there."""
+    from importlib import metadata
+
+    from cdi_runc import CURRENT_VERSION, __version__
+    from cdi_runc.engines.ask import ask, binary
+    from cdi_runc.engines.ask import version as number
+    from cdi_runc.engines.engine import EngineError
+
+    found = {"cdi-runc": __version__, "CDI": CURRENT_VERSION, "kernel": platform.release()}
+    found["python"] = platform.python_version()
+    for package in ("click", "PyYAML", "jsonschema", "rich", "ruamel.yaml", "tomlkit"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = ""
+    for runtime in ("runc", "crun", "youki"):
+        try:
+            found[runtime] = number(ask([binary(runtime, runtime), "--version"], timeout=10))
+        except EngineError:
+            found[runtime] = ""
+    return found

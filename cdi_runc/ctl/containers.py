@@ -1,0 +1,115 @@
+"""Containers of this host and their bundles, found where runtimes and engines keep them, so that none has to run.
+
+A runtime keeps its containers' state below its root directory, and each engine gives it a root of its own; bundles of
+containers that a runtime refused, or that have ended, may still be where the engine made them.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+
+from cdi_runc.engines.ask import ask, binary
+from cdi_runc.engines.engine import EngineError
+
+# Where runtimes keep their state: alone and for Podman, for containerd, k3s and CRI-O, for Docker, for plain users.
+ROOTS = (
+    "/run/runc",
+    "/run/crun",
+    "/run/youki",
+    "/run/containerd/runc/*",
+    "/run/docker/runtime-*/*",
+    "/run/user/*/runc",
+    "/run/user/*/crun",
+)
+
+# Where engines make bundles: containerd and k3s, Docker's own containerd, Podman and CRI-O, Podman's plain users.
+BUNDLES = (
+    "/run/containerd/io.containerd.runtime.v2.task/*/{id}",
+    "/run/k3s/containerd/io.containerd.runtime.v2.task/*/{id}",
+    "/run/docker/containerd/daemon/io.containerd.runtime.v2.task/*/{id}",
+    "/var/lib/containers/storage/*-containers/{id}/userdata",
+    "~/.local/share/containers/storage/*-containers/{id}/userdata",
+)
+
+
+@dataclass(frozen=True)
+class Container:
+    """`pid` is its first process, 0 where none is known to run."""
+
+    id: str
+    bundle: str
+    pid: int = 0
+
+
+def find(name: str) -> Container:
+    """The container of that id, beginning of an id, or name in Docker or Podman; ClickException where none is found."""
+    for wanted in (name, _id_of(name)):
+        known = {container.bundle: container for container in (*left_bundles(wanted + "*"), *_with_state())}
+        found = [container for container in known.values() if wanted and container.id.startswith(wanted)]
+        exact = [container for container in found if container.id == wanted]
+        if len(exact or found) > 1:
+            raise click.ClickException(f"{name} is the beginning of {', '.join(each.id for each in found[:5])}")
+        if found:
+            return (exact or found)[0]
+    raise click.ClickException(
+        f"no container {name}: runtimes and engines of this host have none, nor its bundle; engines remove the bundle "
+        "of a container that could not be made, so try: cdictl explain last, cdictl explain device NAME"
+    )
+
+
+def newest() -> tuple[Container, float] | None:
+    """The container whose config.json was written last, and when (seconds since 1970)."""
+    found = []
+    for container in (*left_bundles("*"), *_with_state()):
+        try:
+            found.append((os.stat(os.path.join(container.bundle, "config.json")).st_mtime, container.pid, container))
+        except OSError:
+            continue
+    last = max(found, key=lambda each: each[:2], default=None)
+    return (last[2], last[0]) if last else None
+
+
+def left_bundles(id_pattern: str) -> Iterator[Container]:
+    """Bundles that lie where engines make them, whatever has become of their containers."""
+    for pattern in BUNDLES:
+        for path in glob.glob(os.path.expanduser(pattern).format(id=id_pattern)):
+            if os.path.exists(os.path.join(path, "config.json")):
+                yield Container(os.path.basename(path.removesuffix("/userdata")), path)
+
+
+def _with_state() -> Iterator[Container]:
+    """The containers that a runtime knows: runc and youki write state.json, crun writes status."""
+    for root in (path for pattern in ROOTS for path in glob.glob(pattern)):
+        for path in glob.glob(f"{glob.escape(root)}/*/state.json") + glob.glob(f"{glob.escape(root)}/*/status"):
+            try:
+                with open(path, encoding="utf-8") as file:
+                    state = json.load(file)
+                labels = state.get("config", {}).get("labels") or []
+                kept = (label.partition("=")[2] for label in labels if label.startswith("bundle="))
+                bundle = state.get("bundle") or next(kept, "")
+                pid = state.get("init_process_pid") or state.get("pid") or 0
+            except (OSError, ValueError, AttributeError):
+                continue  # gone in the meantime, or another program's
+            yield Container(os.path.basename(os.path.dirname(path)), bundle, pid if _runs(pid) else 0)
+
+
+def _runs(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}/root")
+
+
+def _id_of(name: str) -> str:
+    """The id behind a container's name, '' where no engine knows it."""
+    for engine in ("docker", "podman"):
+        try:
+            return ask(
+                [binary(engine, engine), "container", "inspect", "--format", "{{.Id}}", name], timeout=15
+            ).strip()
+        except EngineError:
+            continue  # not installed, not running, or another one's container
+    return ""

@@ -1,0 +1,43 @@
+"""`cdictl refresh`: make the snapshot that the next container would otherwise have to wait for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+from cdi_runc.ctl.options import Options
+from cdi_runc.ctl.output import counted
+
+
+@click.command()
+@click.option("--if-stale", is_flag=True, help="Only if the one that is kept is not up to date.")
+@click.pass_obj
+def refresh(options: Options, if_stale: bool) -> None:
+    """Read the specs anew, and keep what they say for the containers to come.
+
+    It is what the first container after a change does; nothing goes wrong without it."""
+    if options.spec_dirs:
+        raise click.UsageError("--spec-dir is for looking only: the snapshot is of the directories in config.yaml")
+    said: list[str] = []
+    number = kept(options, said.append, anew=not if_stale)
+    if said:
+        raise click.ClickException(said[0])
+    directory, name = options.snapshot_place
+    click.echo(f"{counted(number, 'device')} kept in {directory}/{name}")
+
+
+def kept(options: Options, warn: Callable[[str], None], anew: bool) -> int:
+    """Have the snapshot made and kept, by the shim's own code; the number of devices in it.
+
+    `warn` is told in one line of what keeps it from being kept. Raises SettingsError where none can be made.
+    """
+    from cdi_runc import shim
+    from cdi_runc.shim.rebuild import rebuilt
+
+    maker = os.path.join(os.path.dirname(os.path.abspath(shim.__file__)), "refresh.py")
+    builder = [sys.executable, "-I", maker, options.config_path]
+    made = rebuilt(*options.snapshot_place, builder, warn, anew)
+    return len(list(made.names))
