@@ -15,14 +15,15 @@ from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes,
 
 @dataclass
 class Notebook:
-    """The engine. Its config is one file; `refuses` is what it says to any config with a runtime of that name."""
+    """The engine. It refuses a config with a runtime of the name `refuses`, and keeps each text that it reloads."""
 
     PARTING: tuple[Put, ...] = ()
+    running: bool = False
     refuses: str = ""
-    reloads: list[str | None] = field(default_factory=list)
+    reloads: list[str] = field(default_factory=list)
 
     def find(self, config: str | None) -> Found:
-        return Found("notebook", "/usr/bin/notebook", "1.2", config or "", False, "no", True)
+        return Found("notebook", "/usr/bin/notebook", "1.2", config or "", self.running, "no", True)
 
     def runtimes(self, found: Found) -> Runtimes:
         settings = edits.load("json", found.config)
@@ -39,7 +40,7 @@ class Notebook:
         return [FilePlan(found.config, "json", tuple(puts))]
 
     def reload(self, found: Found, runtime: str | None) -> None:
-        self.reloads.append(runtime)
+        self.reloads.append(Path(found.config).read_text())
 
     def reload_command(self, found: Found, gone: bool) -> str:
         return ""

@@ -177,15 +177,37 @@ def test_an_engine_that_is_gone_is_no_hindrance(host: Host) -> None:
     assert host.config.read_text() == "{}"
 
 
-@pytest.mark.parametrize("parting", [(), (Put(("runtimes",), {}, "spare"),)])
-def test_a_running_engine_is_made_to_forget(host: Host, parting: tuple[Put, ...]) -> None:
-    host.config.write_text("{}")
-    host.engine.PARTING = parting
-    found = host.engine.find(str(host.config))
-    registration.enable(host.engine, found, Wish(path=SHIM), directory=host.state)
+@pytest.mark.parametrize(
+    ("running", "parting", "reloads"),
+    [
+        (False, (), []),
+        (True, (), ["{ }"]),
+        (True, (Put(("runtimes",), {}, "spare"), Put(("default",), "runc", "spare")), ["outright", "{ }"]),
+    ],
+)
+def test_a_running_engine_is_made_to_forget(
+    host: Host, running: bool, parting: tuple[Put, ...], reloads: list[str]
+) -> None:
+    host.config.write_text("{ }")
+    host.enable(Wish(path=SHIM, default=True))
+    host.engine.running, host.engine.PARTING = running, parting
     host.disable(reload=True)
-    assert host.engine.reloads == []  # `running` is False: there is nothing to reload
-    assert host.config.read_text() == "{}"
+    outright = '{\n    "runtimes": {},\n    "default": "runc"\n}'
+    assert host.engine.reloads == [outright if text == "outright" else text for text in reloads]
+    assert host.config.read_text() == "{ }"
+
+
+def test_who_dies_in_between_can_disable_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.config.write_text("{ }")
+    host.enable()
+    host.engine.running, host.engine.PARTING = True, (Put(("runtimes",), {}, "spare"),)
+    with monkeypatch.context() as patched:
+        patched.setattr(registration, "_commit", lambda *_, **__: pytest.fail("dead"))
+        with pytest.raises(pytest.fail.Exception):
+            host.disable(reload=True)
+    assert host.says() == {"runtimes": {}}
+    host.disable()
+    assert host.config.read_text() == "{ }"
 
 
 @pytest.fixture
