@@ -100,7 +100,7 @@ def _with_state() -> Iterator[Container]:
 
 
 def _runs(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}/root")
+    return bool(pid) and os.path.exists(f"/proc/{pid}")
 
 
 def _id_of(name: str) -> str:

@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from cdi_runc import __version__
+from cdi_runc.ctl.handover import runtime_behind
 from cdi_runc.ctl.known import SpecFiles
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.output import counted
@@ -25,7 +26,7 @@ from cdi_runc.engines import NAMES, launcher
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.ask import ask
 from cdi_runc.engines.engine import EngineError, NotInstalled
-from cdi_runc.shim import places, runtime, snapshot
+from cdi_runc.shim import places, snapshot
 from cdi_runc.shim.errors import ShimError
 
 Level = Literal["problem", "warning", "ok"]
@@ -157,7 +158,7 @@ def runtime_there(host: Host) -> Iterator[Result]:
     mapped = host.settings["runtimes"]
     for name in {"runc": "", **mapped}:
         try:
-            found = runtime.find(mapped.get(name, name), "/dev/null", os.environb)
+            found = runtime_behind(name, host.settings)
         except ShimError as fault:
             others = [other for other in ("crun", "youki") if shutil.which(other)] if name not in mapped else []
             hint = f" (there is {others[0]}: use cdi-{others[0]})" if others else ""

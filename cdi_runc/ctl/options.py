@@ -1,5 +1,7 @@
 """What all commands share: the options that stand before the command, and what follows from them."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import cdi_runc as cdi
 from cdi_runc.shim.errors import SettingsError
 
 if TYPE_CHECKING:
+    from cdi_runc import Registry
     from cdi_runc.ctl.known import Known, SpecFiles
     from cdi_runc.shim.settings import Settings
     from cdi_runc.shim.snapshot import Snapshot
@@ -33,7 +35,7 @@ class Options:
 
         return os.path.abspath(self.config) if self.config else places.config_path(os.environb, _rootless())
 
-    def settings(self) -> "Settings":
+    def settings(self) -> Settings:
         """What cdi-runc is set to, with the spec directories of the command line; SettingsError for a faulty file."""
         from cdi_runc.shim import settings
 
@@ -42,15 +44,17 @@ class Options:
             raise SettingsError(found["fault"])
         return found | {"spec-dirs": list(self.spec_dirs or found["spec-dirs"])}
 
-    def registry(self) -> cdi.Registry:
+    def registry(self) -> Registry:
         """The devices that cdi-runc would find, read from the spec files."""
-        return cdi.Registry(self.settings()["spec-dirs"])
+        from cdi_runc import Registry
 
-    def known(self) -> "Known":
+        return Registry(self.settings()["spec-dirs"])
+
+    def known(self) -> Known:
         """The devices: from the shim's snapshot where that is fresh, else from the spec files."""
         return self.fresh_snapshot() or self.spec_files()
 
-    def spec_files(self) -> "SpecFiles":
+    def spec_files(self) -> SpecFiles:
         """The devices as the spec files have them, with all that is to be told of the files."""
         from cdi_runc.ctl.known import SpecFiles
 
@@ -63,7 +67,7 @@ class Options:
 
         return places.state_directory(os.environb, _rootless()), places.snapshot_name(self.config_path)
 
-    def fresh_snapshot(self) -> "Snapshot | None":
+    def fresh_snapshot(self) -> Snapshot | None:
         """What the shim knows of the devices; None where it would have to look at the files again, as we have to."""
         from cdi_runc.shim import snapshot
 

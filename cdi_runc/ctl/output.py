@@ -82,7 +82,7 @@ def _echo_fitted(lines: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="" if os.environ.get("NO_COLOR") else "bold")
     for name in lines[0]:
         table.add_column(name, overflow="fold")
     for line in lines[1:]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import difflib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,12 +20,12 @@ from cdi_runc.ctl.check.finding import each_edit
 from cdi_runc.ctl.check.host import HOST
 from cdi_runc.ctl.containers import Container
 from cdi_runc.ctl.devices import shadowed, why_not
+from cdi_runc.ctl.handover import runtime_behind
 from cdi_runc.ctl.known import SpecFiles
 from cdi_runc.ctl.live import access, node_in
 from cdi_runc.ctl.words import edit_lines, nearest
 from cdi_runc.engines import launcher
 from cdi_runc.engines.containers import runtime_of
-from cdi_runc.shim import runtime
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.requests import SANDBOX, requested
 
@@ -94,13 +93,13 @@ def runtime_chosen(case: Case) -> Iterator[Step]:
         yield Step("problem", f"the engine started this container with {called}, not with cdi-runc: {advice}")
     elif called:
         yield Step("ok", f"the engine called {called}")
-    mapped = case.files.settings["runtimes"].get("runc")
     try:
-        found = runtime.find(mapped or "runc", "/dev/null", os.environb)
+        found = runtime_behind("runc", case.files.settings)
     except ShimError as fault:
         yield Step("problem", str(fault))
     else:
-        yield Step("ok", f"cdi-runc hands over to {found}, {'as config.yaml says' if mapped else 'the first on PATH'}")
+        why = "as config.yaml says" if "runc" in case.files.settings["runtimes"] else "the first on PATH"
+        yield Step("ok", f"cdi-runc hands over to {found}, {why}")
 
 
 def sandbox_or_not(case: Case) -> Iterator[Step]:

@@ -63,6 +63,13 @@ def path_not_absolute(spec: Any) -> Iterator[Remark]:
                     yield (*path, field), f"is {edit[field]!r}, not an absolute path"
 
 
+def device_without_edits(spec: Any) -> Iterator[Remark]:
+    """SPEC.md calls a device's edits optional; the reference refuses the whole file."""
+    for place, device in enumerate(spec["devices"]):
+        if not any(edits is not None and edits != [] for edits in device.get("containerEdits", {}).values()):
+            yield ("devices", place), "has no edits of its own: other engines refuse the whole file for it"
+
+
 def mount_of_no_type(spec: Any) -> Iterator[Remark]:
     """runc-style runtimes bind only what says `bind` or `rbind`, and know no file system of no type."""
     for path, mount in each_edit(spec, "mounts"):
@@ -85,6 +92,7 @@ PRACTICE: tuple[Check, ...] = (
     variable_set_twice,
     path_made_twice,
     path_not_absolute,
+    device_without_edits,
     mount_of_no_type,
     timeout_not_positive,
 )

@@ -47,6 +47,8 @@ def test_a_spec_in_order_gets_no_remark() -> None:
             "devices[0].containerEdits.mounts[0].containerPath",
             "path-not-absolute",
         ),
+        (spec({}), "devices[0]", "device-without-edits"),
+        (spec({"env": []}), "devices[0]", "device-without-edits"),
         (spec({"mounts": [MOUNT | {"options": ["ro"]}]}), "devices[0].containerEdits.mounts[0]", "mount-of-no-type"),
         (
             spec({"hooks": [HOOK | {"timeout": 0}]}),
