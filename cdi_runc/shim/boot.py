@@ -1,30 +1,22 @@
-"""Start the shim. launcher.sh types `python3 -I -S boot.py FULL_PYTHON SELF LC_CTYPE SIGIGN RUNTIME CONFIG ARGS...`.
+"""Start the shim the slow way: `python3 -I -S boot.py FULL_PYTHON SELF LC_CTYPE STAT RUNTIME CONFIG ARGS...`.
 
-Compiled anew at every start, which costs more than running it: so it is no longer than this. It runs the hot modules
-from one file with the code of all of them (freeze.py); where that is missing or old, it imports them the usual way.
+For the first start with a version of Python, and after a change of the sources: it imports the hot modules one by one,
+and freezes them for the next (freeze.py), which launcher.sh then starts from that one file.
 """
 
-import gc
-import marshal
-import posix
+import _signal  # type: ignore[import-not-found]
 import sys
 
-gc.disable()  # nothing that is made here is garbage before exec
-shim = __file__[: -len("boot.py")]
-try:
-    file = posix.open(shim + "__pycache__/hot." + sys.implementation.cache_tag, posix.O_RDONLY | posix.O_CLOEXEC)
-    start, python, code = posix.read(file, posix.fstat(file).st_size).split(b"\n", 2)
-    posix.close(file)
-    if (start, python) != (b"cdi-runc", repr(sys.version).encode()) or b"CDI_RUNC_DEBUG" in posix.environ:
-        raise ImportError
-    thaw, frozen = marshal.loads(code)
-    exec(thaw)  # noqa: S102  # thaw.py, which makes modules of what is frozen
-except (OSError, ValueError, TypeError, EOFError, ImportError):
-    sys.path.insert(0, shim[: -len("/cdi_runc/shim/")])
-    from cdi_runc.shim import freeze
+if sys.version_info < (3, 10):  # noqa: UP036  # it may be any Python that runs this file
+    sys.exit("cdi-runc: %s is Python %d.%d, and 3.10 or newer is needed" % (sys.executable, *sys.version_info[:2]))  # noqa: UP031
 
-    freeze.freeze()
+if callable(_signal.getsignal(_signal.SIGINT)):  # Python's own handler, which would print a traceback
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
-from cdi_runc.shim.main import main  # noqa: E402
+sys.path.insert(0, __file__[: -len("/cdi_runc/shim/boot.py")])
 
+from cdi_runc.shim.freeze import freeze
+from cdi_runc.shim.main import main
+
+freeze()
 main(sys.argv)

@@ -1,4 +1,4 @@
-"""Freeze the hot modules: compile them into the one file that boot.py runs them from.
+"""Freeze the hot modules: compile them into the one file that launcher.sh starts.
 
 Looking up two dozen .pyc files one by one would cost 2 ms at every container. Slow itself, and so done once: at
 installation, and by the first start after a source has changed.
@@ -8,6 +8,7 @@ import marshal
 import os
 import sys
 import tempfile
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from types import CodeType
 
@@ -41,8 +42,8 @@ LIB = SHIM.parent.parent
 
 
 def frozen_path() -> Path:
-    """The file for the version of Python that runs this."""
-    return SHIM / "__pycache__" / f"hot.{sys.implementation.cache_tag}"
+    """The file for the version of Python that runs this; launcher.sh takes the version from its name."""
+    return SHIM / "__pycache__" / f"frozen-3.{sys.version_info.minor}.pyc"
 
 
 def freeze() -> None:
@@ -53,13 +54,16 @@ def freeze() -> None:
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         found = path.stat()  # before it is read, so that a change in between is seen at the next start
         frozen.append((name, str(path), (found.st_mtime_ns, found.st_size), _compiled(path)))
-    code = marshal.dumps((_compiled(SHIM / "thaw.py"), frozen))
+    thaw = _compiled(SHIM / "thaw.py")
+    start = thaw.replace(co_consts=tuple(tuple(frozen) if c == "FROZEN" else c for c in thaw.co_consts))
     target = frozen_path()
     try:
         target.parent.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            file.write(b"cdi-runc\n%r\n" % sys.version + code)  # marshal must not be given anything else
+            file.write(MAGIC_NUMBER + bytes(12) + marshal.dumps(start))  # as importlib writes byte code
             os.fchmod(file.fileno(), 0o644)
+            file.flush()
+            os.fsync(file.fileno())  # an empty file after a power cut would stop every container
         os.replace(file.name, target)
     except OSError:
         pass

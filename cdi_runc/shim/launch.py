@@ -20,8 +20,8 @@ class Launch:
 
     def __init__(self, argv: list[str]) -> None:
         """Take the command line of boot.py."""
-        boot, self.full_python, self.self_path, lc_ctype, stat, self.runtime, self.config, *self.args = argv
-        self.shim = boot.rpartition("/")[0]
+        _, self.full_python, self.self_path, lc_ctype, stat, self.runtime, self.config, *self.args = argv
+        self.shim = __file__.rpartition("/")[0]
         self.name = self.self_path.rpartition("/")[2].removeprefix("cdi-")
         # Python may have set LC_CTYPE (PEP 538); the launcher gives the caller's as '=value', or '' where it had none.
         self.environ: dict[bytes, bytes] = dict(posix.environ)

@@ -16,14 +16,23 @@ _cdi_full=''   # the interpreter that has PyYAML and jsonschema, for what may be
 _cdi_lib=''    # the directory that holds the package cdi_runc
 
 # Hand over to Python, with what it can no longer see for itself: our name, the LC_CTYPE that it may override
-# (PEP 538), the signals that were ignored before it ignores SIGPIPE and SIGXFSZ.
+# (PEP 538), what stat said before it ignored SIGPIPE and SIGXFSZ. First choice is code that was frozen for a version
+# of Python that is here; else boot.py, which any version can run and which freezes it.
 _cdi_ask_python() {
     [ -n "$_cdi_lib" ] || _cdi_find_lib
-    for _cdi_try in "$_cdi_python" /usr/bin/python3 /usr/local/bin/python3 "$_cdi_full"; do
+    _cdi_python=${_cdi_python:-/usr/bin/python3} _cdi_start=$_cdi_lib/cdi_runc/shim/boot.py
+    for _cdi_frozen in "$_cdi_lib"/cdi_runc/shim/__pycache__/frozen-3.*.pyc; do
+        _cdi_version=${_cdi_frozen##*-}
+        _cdi_try=${_cdi_python%/*}/python${_cdi_version%.pyc}
+        if [ -x "$_cdi_try" ] && [ -s "$_cdi_frozen" ]; then
+            _cdi_python=$_cdi_try _cdi_start=$_cdi_frozen
+        fi
+    done
+    for _cdi_try in "$_cdi_python" /usr/local/bin/python3 "$_cdi_full"; do
         if [ -x "$_cdi_try" ]; then
             set -- "$_cdi_full" "$0" "${LC_CTYPE+=$LC_CTYPE}" "$_cdi_stat" "$_cdi_runtime" "$_cdi_config" "$@"
             # shellcheck disable=SC2093  # the loop goes on only where there was nothing to exec
-            exec "$_cdi_try" -I -S -X utf8 "$_cdi_lib/cdi_runc/shim/boot.py" "$@"
+            exec "$_cdi_try" -I -S -X utf8 "$_cdi_start" "$@"
         fi
     done
     _cdi_go_without_python "$@"

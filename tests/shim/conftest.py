@@ -53,8 +53,8 @@ def bundle(path: Path, **config: object) -> Path:
 def make_launcher(directory: Path, shell: Sequence[str]) -> Launcher:
     python = executable(directory / "python", "#!/bin/sh\necho python\n")
     text = (SHIM / "launcher.sh").read_text()
-    for variable in ("_cdi_python", "_cdi_full", "_cdi_lib"):
-        text = text.replace(f"{variable}=''", f"{variable}='{python}'", 1)
+    for variable, path in (("python", python), ("full", python), ("lib", directory / "lib")):
+        text = text.replace(f"_cdi_{variable}=''", f"_cdi_{variable}='{path}'", 1)
     text = text.replace("/etc/cdi-runc/config.yaml", f"{directory}/etc/config.yaml")
     for name in ("runc", "crun", "youki"):
         executable(directory / f"cdi-{name}", text)

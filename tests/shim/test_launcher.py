@@ -288,6 +288,21 @@ def test_a_runtime_that_is_none_is_for_python_to_tell(launcher: Launcher, link: 
     assert launcher.decide(["state", "id"], env={"PATH": f"{launcher.directory}/bin"}) == "python"
 
 
+def test_frozen_code_is_started_by_the_python_it_was_frozen_for(launcher: Launcher) -> None:
+    asks = ["create", "--bundle", "asks", "id"]
+    python = executable(launcher.directory / "python3.99", '#!/bin/sh\necho "3.99 starts ${5##*/}"\n')
+    assert launcher.decide(asks) == "python"
+    frozen = launcher.directory / "lib" / "cdi_runc" / "shim" / "__pycache__"
+    frozen.mkdir(parents=True)
+    (frozen / "frozen-3.98.pyc").write_text("for a Python that is gone")
+    (frozen / "frozen-3.99.pyc").touch()
+    assert launcher.decide(asks) == "python"
+    (frozen / "frozen-3.99.pyc").write_text("code")
+    assert launcher.decide(asks) == "3.99 starts frozen-3.99.pyc"
+    python.unlink()
+    assert launcher.decide(asks) == "python"
+
+
 def test_without_python_only_what_starts_containers_fails(launcher: Launcher) -> None:
     text = (launcher.directory / "cdi-runc").read_text()
     for path in (f"{launcher.directory}/python", "/usr/bin/python3", "/usr/local/bin/python3"):
