@@ -5,7 +5,7 @@ BIN     := $(VENV)/bin
 SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps engines engines-newer venv demo test test-unit lint vectors bench clean
+.PHONY: help deps engines engines-newer clean-roots venv demo test test-unit lint vectors bench install uninstall clean
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ engines:    ## install the distribution's Docker, Podman and containerd for thei
 engines-newer: ## put Debian 13's engines into a directory of their own for the same tests (debootstrap, as root)
 	@packaging/dev/install-engines-newer
 
+clean-roots: ## put a Debian 12 and 13 aside for the tests that install and remove cdi-runc (debootstrap, as root)
+	@packaging/dev/install-clean-roots
+
 venv: $(VENV)/.linked  ## make .venv/ with cdi-runc, cdictl and everything that the tests import
 	@:
 
@@ -27,7 +30,7 @@ demo:       ## see it work: a container without and with cdi-runc (as root)
 	@$(MAKE) --no-print-directory venv
 	@$(BIN)/python -m integration.demo
 
-test: deps engines engines-newer venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
+test: deps engines engines-newer clean-roots venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
 	@$(BIN)/pytest
 
 test-unit: venv  ## the tests that need neither root nor a container engine
@@ -45,6 +48,12 @@ vectors: venv  ## refill tests/cdi/vectors from the conformance folder FROM=DIR
 
 bench: venv  ## measure what the shim costs (docs/performance.md explains the figures)
 	@$(BIN)/python -m integration.bench
+
+install:    ## install for this host: PREFIX (/usr/local), DESTDIR, PYTHON (/usr/bin/python3); docs/install.md
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' PYTHON='$(PYTHON)' packaging/install
+
+uninstall:  ## remove what `make install` with the same PREFIX and DESTDIR installed, and nothing else
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' packaging/uninstall
 
 clean:      ## remove .venv/ and what the tools left behind
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
