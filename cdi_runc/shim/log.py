@@ -81,7 +81,7 @@ def _formatted(level: str, line: str, log_format: str, dialect: str) -> str:
 
 def _write(descriptor: int, text: str) -> None:
     try:
-        posix.write(descriptor, text.encode("utf-8", "surrogateescape"))
+        posix.write(descriptor, text.encode("utf-8", "backslashreplace"))
     except OSError:
         pass
 

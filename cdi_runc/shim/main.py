@@ -50,7 +50,8 @@ def main(argv: list[str]) -> "NoReturn":
         tell("error", str(fault))
     except Exception as fault:
         tell("error", _internal(fault, launch))
-    posix._exit(1)
+    finally:
+        posix._exit(1)  # whatever happens in telling: no traceback
 
 
 def prepare(launch: Launch, call: "Call", warn: "Callable[[str], None]") -> str:
