@@ -228,10 +228,10 @@ def _address(config: str) -> str:
 
 
 def _answers(config: str) -> bool:
-    if not shutil.which("ctr"):
+    if not shutil.which("ctr") or not os.path.exists(_address(config)):  # for a socket that isn't there ctr waits
         return False
     try:
-        ask(["ctr", "--address", _address(config), "version"], timeout=15)
+        ask(["ctr", "--connect-timeout", "2s", "--address", _address(config), "version"], timeout=15)
     except EngineError:
         return False
     return True
