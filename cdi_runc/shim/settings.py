@@ -6,11 +6,12 @@ Slow (YAML, JSON schema), so the shim sees them through its snapshot. Knows noth
 import difflib
 import json
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cdi_runc.cdi.errors import InvalidSpec
+from cdi_runc.cdi.spec import read_file  # which waits for no pipe
 from cdi_runc.shim.errors import SettingsError
 
 Settings = dict[str, Any]
@@ -45,13 +46,13 @@ def read(path: str) -> Settings:
 
 def _parse(path: str) -> object:
     try:
-        text = Path(path).read_text("utf-8")
+        text = read_file(path).decode()
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from None
+    except (OSError, InvalidSpec) as error:
+        raise SettingsError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from None
     try:
         data = yaml.load(text, _UniqueKeys)
     except yaml.MarkedYAMLError as error:

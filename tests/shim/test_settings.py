@@ -84,7 +84,7 @@ def test_a_broken_config_still_maps_runtimes(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_no_config(tmp_path: Path) -> None:
-    assert settings.read(str(tmp_path))["fault"] == f"{tmp_path}: Is a directory"
+    assert settings.read(str(tmp_path))["fault"] == f"{tmp_path}: is a directory, not a file"
 
 
 def test_text_that_is_not_utf_8_is_no_config(tmp_path: Path) -> None:
