@@ -35,8 +35,8 @@ Row = tuple[str, float, float | None]  # what, ms (or another unit in the name),
 class Bench:
     """The places and commands of one run."""
 
-    def __init__(self, root: Path, rounds: int) -> None:
-        self.root, self.rounds = root, rounds
+    def __init__(self, root: Path, bundles: Path, rounds: int) -> None:
+        self.root, self.bundles, self.rounds = root, bundles, rounds
         self.stub = hosts.compile_stub(root)
         self.shim = str(BIN / "cdi-runc")
         jetsons = jetson_specs()
@@ -58,7 +58,7 @@ class Bench:
 
     def create(self, name: str, host: Host, asks: bool = True) -> Case:
         """A create of a fresh bundle, for a container that asks for the host's device or for nothing."""
-        bundle, text = make_bundle(self.root / "bundles" / name, oci_config(["sh"]), host.device if asks else None)
+        bundle, text = make_bundle(self.bundles / name, oci_config(["sh"]), host.device if asks else None)
         argv = self.call(host, "create", "--bundle", str(bundle), "--pid-file", str(bundle / "pid"), "id")
         return Case(name, argv, lambda: (bundle / "config.json").write_bytes(text))
 
@@ -101,7 +101,7 @@ class Bench:
         host = self.hosts["1 small spec"]
         argvs = []
         for number in range(50):
-            bundle, _ = make_bundle(self.root / "fifty" / str(number), oci_config(["sh"]), host.device)
+            bundle, _ = make_bundle(self.bundles / f"fifty{number}", oci_config(["sh"]), host.device)
             argvs.append(self.call(host, "create", "--bundle", str(bundle), f"id{number}"))
 
         def elapsed(argvs: list[list[str]]) -> float:
@@ -170,8 +170,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a file to write the figures to")
     arguments = parser.parse_args()
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="cdi-runc-bench-") as root:
-        bench = Bench(Path(root), arguments.rounds)
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # engines keep their bundles under /run
+    prefix = "cdi-runc-bench-"
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix) as root,
+        tempfile.TemporaryDirectory(prefix=prefix, dir=memory) as bundles,
+    ):
+        bench = Bench(Path(root), Path(bundles), arguments.rounds)
         parts: list[Callable[[], list[Row]]] = [bench.over_a_stub, bench.fifty_at_once, bench.over_real_runtimes]
         for part in parts:
             rows += part()
