@@ -36,10 +36,10 @@ while [ -n "$parent" ]; do
     parent=${parent%/*}
 done
 
-mkdir old
-pivot_root . old
-umount -l old
-rmdir old
+old=$(mktemp -d ./old.XXXXXX)
+pivot_root . "$old"
+umount -l "$old"
+rmdir "$old"
 # crun refuses a host with an (empty) v2 hierarchy beside the v1 controllers, which is what no systemd leaves.
 if [ -e /sys/fs/cgroup/unified ]; then umount /sys/fs/cgroup/unified; fi
 
