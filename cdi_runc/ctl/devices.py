@@ -36,8 +36,9 @@ def devices(options: Options, patterns: tuple[str, ...], verbose: bool, output: 
         echo_data({"devices": rows, "conflicts": dict(known.conflicts), "errors": dict(known.refused)}, output)
         return
     if verbose:
-        cells = [(row["name"], _summary(row["edits"]), row["path"], ", ".join(row["shadows"]) or "-") for row in rows]
-        echo_table(("DEVICE", "EDITS", "SPEC FILE", "SHADOWS"), cells)
+        echo_table(
+            ("DEVICE", "EDITS", "SPEC FILE"), [(row["name"], _summary(row["edits"]), _place(row)) for row in rows]
+        )
     else:
         echo_table(("DEVICE", "SPEC FILE"), [(row["name"], row["path"]) for row in rows])
     for line in known.refused.values():
@@ -119,6 +120,11 @@ def _counts(found: Any) -> dict[str, int]:
 
 def _summary(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{kind} {number}" for kind, number in counts.items()) or "-"
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    instead = f" (instead of {', '.join(row['shadows'])})" if row["shadows"] else ""
+    return f"{row['path']}{instead}"
 
 
 def _echo_device(data: Mapping[str, Any]) -> None:

@@ -46,8 +46,8 @@ def dirs(options: Options, output: str) -> None:
     if output != "table":
         echo_data({"dirs": rows}, output)
         return
-    cells = [(row["path"], row["state"], str(row["specs"]), str(row["refused"])) for row in rows]
-    echo_table(("DIRECTORY", "STATE", "SPECS", "REFUSED"), cells)
+    cells = [(row["state"], str(row["specs"]), str(row["refused"]), row["path"]) for row in rows]
+    echo_table(("STATE", "SPECS", "REFUSED", "DIRECTORY"), cells)
     for row in rows:
         if row["error"]:
             click.echo(f"cdictl: {row['error']}", err=True)

@@ -1,0 +1,25 @@
+import re
+from pathlib import Path
+
+import click
+
+from cdi_runc.ctl import COMMANDS, main
+from tests.ctl.docs import PAGE, examples
+
+
+def test_the_page_shows_what_cdictl_prints(tmp_path: Path) -> None:
+    wrong = [example for example in examples(PAGE.read_text("utf-8"), tmp_path) if not example.holds]
+    assert [(example.command, example.printed) for example in wrong] == []
+
+
+def test_every_command_has_an_example() -> None:
+    page = PAGE.read_text("utf-8")
+    commands = set()
+    for name in COMMANDS:
+        command = main.get_command(click.Context(main), name)  # type: ignore[attr-defined]
+        commands |= {f"{name} {inner}" for inner in command.commands} if isinstance(command, click.Group) else {name}
+    shown = re.findall(r"^\$ .*?\bcdictl (.*)$", page, re.MULTILINE)
+    elsewhere = {name for name in commands if name.startswith("engine ")}  # docs/engines.md
+    assert {
+        name for name in commands - elsewhere if not any(f"{line} ".startswith(f"{name} ") for line in shown)
+    } == set()
