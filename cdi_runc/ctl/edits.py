@@ -25,7 +25,7 @@ def edit_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="For readers of the spec."
         ),
-        click.option("--gid", "gids", multiple=True, type=click.IntRange(0), help="An additional group."),
+        click.option("--gid", "gids", multiple=True, type=click.IntRange(0), metavar="N", help="An additional group."),
         click.option("--hook", "hooks", multiple=True, metavar="'NAME: PATH [ARG]...'", help="createRuntime, ..."),
         click.option("--net", "nets", multiple=True, metavar="HOSTNAME[:NAME]", help="A network interface."),
         click.option("--env", "envs", multiple=True, metavar="NAME=VALUE", help="A variable."),

@@ -16,7 +16,7 @@ def test_every_command_has_an_example() -> None:
     page = PAGE.read_text("utf-8")
     commands = set()
     for name in COMMANDS:
-        command = main.get_command(click.Context(main), name)  # type: ignore[attr-defined]
+        command = main.get_command(click.Context(main), name)
         commands |= {f"{name} {inner}" for inner in command.commands} if isinstance(command, click.Group) else {name}
     shown = re.findall(r"^\$ .*?\bcdictl (.*)$", page, re.MULTILINE)
     elsewhere = {name for name in commands if name.startswith("engine ")}  # docs/engines.md
