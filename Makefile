@@ -5,7 +5,7 @@ BIN     := $(VENV)/bin
 SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps engines engines-newer clean-roots venv demo test test-unit lint vectors bench install uninstall clean
+.PHONY: help deps engines engines-newer clean-roots venv demo test test-unit lint vectors bench install uninstall deb clean
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ install:    ## install for this host: PREFIX (/usr/local), DESTDIR, PYTHON (/usr
 
 uninstall:  ## remove what `make install` with the same PREFIX and DESTDIR installed, and nothing else
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' packaging/uninstall
+
+deb: venv   ## build dist/cdi-runc_VERSION_all.deb
+	@packaging/dev/install-deps packages
+	@BUILD_PYTHON=$(BIN)/python packaging/deb/build dist
 
 clean:      ## remove .venv/ and what the tools left behind
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,6 +1,7 @@
 """The machines: a Debian 12 and a Debian 13 that have never seen cdi-runc, with what it depends on or without."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,12 +47,12 @@ def machine(request: pytest.FixtureRequest, machine_of: Callable[[str], Machine]
 
 @pytest.fixture
 def older_tree(tmp_path: Path) -> Path:
-    """This tree as it might have been a version ago."""
+    """This tree as it might have been a version ago: no module of it gets on with one of ours."""
     older = tmp_path / "older"
     ignored = shutil.ignore_patterns(".*", "__pycache__", "dist")
     shutil.copytree(TREE, older, symlinks=True, ignore=ignored)
+    for path in older.glob("cdi_runc/**/*.py"):
+        path.write_text(re.sub(r"\bpending\b", "outstanding", path.read_text()))
     init = older / "cdi_runc/__init__.py"
-    text = init.read_text()
-    line = next(line for line in text.splitlines() if line.startswith("__version__"))
-    init.write_text(text.replace(line, '__version__ = "0.0.9"'))
+    init.write_text(re.sub(r"(?m)^__version__ = .*", '__version__ = "0.0.9"', init.read_text()))
     return older

@@ -1,0 +1,114 @@
+"""The Debian package: installed, upgraded, broken off, removed and purged."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from integration.bundles import WITH
+from integration.packaging.conftest import TREE
+from integration.packaging.machine import Machine
+
+FROZEN = "/usr/lib/cdi-runc/0.1.0/cdi_runc/shim/__pycache__/frozen-3.*.pyc"
+
+
+def build(tree: Path, directory: Path) -> Path:
+    environ = {"PATH": "/usr/bin:/bin", "BUILD_PYTHON": sys.executable, "SOURCE_DATE_EPOCH": "1700000000"}
+    done = subprocess.run(
+        [tree / "packaging/deb/build", directory], env=environ, capture_output=True, text=True, check=True
+    )
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture
+def deb(tmp_path: Path) -> Path:
+    return build(TREE, tmp_path / "deb")
+
+
+@pytest.fixture
+def older_deb(tmp_path: Path, older_tree: Path) -> Path:
+    return build(older_tree, tmp_path / "older-deb")
+
+
+def test_two_builds_are_the_same(tmp_path: Path, deb: Path) -> None:
+    assert build(TREE, tmp_path / "again").read_bytes() == deb.read_bytes()
+
+
+def test_lintian_finds_nothing(deb: Path) -> None:
+    if not shutil.which("lintian"):
+        pytest.skip("lintian is not installed (make deps)")
+    done = subprocess.run(["lintian", "--pedantic", deb], capture_output=True, text=True)
+    assert [line for line in done.stdout.splitlines() if line[:2] in ("E:", "W:", "P:")] == []
+
+
+@pytest.mark.parametrize("root", ["debian-12", "debian-13"])
+def test_apt_installs_it_with_all_that_it_needs(machine_of: Callable[[str], Machine], root: str, deb: Path) -> None:
+    machine = machine_of(root)
+    machine.must(f"apt-get install --yes --no-install-recommends {deb} runc busybox-static")
+    assert machine.container() == WITH
+    assert machine.problems() == []
+
+
+@pytest.mark.parametrize("command", ["cdi-runc", "/usr/bin/cdi-crun"])
+def test_a_purged_package_leaves_nothing(machine: Machine, deb: Path, command: str) -> None:
+    machine.must(f"dpkg --install {deb}")
+    machine.must(f"ls {FROZEN}")
+    assert machine.container(command) == WITH
+    machine.must("cdictl refresh && cdictl devices && dpkg --purge cdi-runc")
+    assert machine.changes() == set()
+
+
+def test_a_removed_package_leaves_its_settings(machine: Machine, deb: Path) -> None:
+    machine.must(f"dpkg --install {deb} && dpkg --remove cdi-runc")
+    left = {line.split()[0] for line in machine.changes()}
+    assert {path for path in left if "systemd" not in path} == {"/etc/cdi-runc", "/etc/cdi-runc/config.yaml"}
+    machine.must(f"dpkg --install {deb} && dpkg --purge cdi-runc")
+    assert machine.changes() == set()
+
+
+def test_containers_start_while_versions_change(machine: Machine, deb: Path, older_deb: Path, tmp_path: Path) -> None:
+    machine.must(f"dpkg --install {older_deb}")
+    loop = machine.start_loop(200, tmp_path / "log")
+    for number in (30, 60, 90, 120, 150):
+        machine.wait_for_loop(number)
+        machine.must(f"dpkg --install {deb if number % 60 else older_deb}")
+    assert loop.wait(timeout=300) == 0
+    assert machine.wrong() == ""
+    assert machine.must("ls /usr/lib/cdi-runc").split() == ["0.1.0"]
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 0.5, 1, 2, 3])
+def test_containers_start_after_a_broken_off_upgrade(
+    machine: Machine, deb: Path, older_deb: Path, seconds: float
+) -> None:
+    machine.must(f"dpkg --install {older_deb}")
+    machine.run(f"timeout --signal=KILL {seconds} dpkg --install {deb}")
+    assert machine.container() == WITH
+    machine.must(f"dpkg --install {deb} && dpkg --purge cdi-runc")
+    assert machine.changes() == set()
+
+
+def test_another_python_gets_byte_code_of_its_own(machine: Machine, deb: Path) -> None:
+    machine.must(f"dpkg --install {deb} && rm {FROZEN}")
+    machine.must("dpkg-trigger --by-package=python3-minimal /usr/bin/python3 && dpkg --configure --pending")
+    machine.must(f"ls {FROZEN}")
+
+
+def test_a_foreign_file_is_kept(machine: Machine, deb: Path) -> None:
+    machine.must("echo foreign > /usr/bin/cdi-runc")
+    done = machine.run(f"dpkg --install {deb}")
+    assert "/usr/bin/cdi-runc is there already and not from a package: move it away first" in done.stderr
+    assert (done.returncode != 0, machine.must("cat /usr/bin/cdi-runc")) == (True, "foreign\n")
+
+
+def test_it_is_taken_out_of_the_engines_before_it_goes(machine: Machine, deb: Path) -> None:
+    machine.must("podman info")  # which makes files of its own
+    machine.before = machine.files()
+    machine.must(f"dpkg --install {deb}")
+    machine.must("cdictl engine enable podman")
+    assert "podman" in machine.must("cdictl engine status")
+    machine.must("dpkg --purge cdi-runc")
+    assert machine.changes() == set()
