@@ -21,12 +21,13 @@ MAX_LENGTH = 1000
 
 
 def tell(level: str, message: str, call: "Call | None", dialect: str) -> None:
-    """Say in one line why there will be no container (`error`), or what one should know though there is (`warning`).
+    """Say in one line why there will be no container (`error`), or put into the log alone what one should know though
+    there is (`warning`), or what only we want to know (`debug`, of any length).
 
     call: the command line, which names the log, where it was read so far.
     """
     line = "cdi-runc: " + " ".join(message.split())
-    if len(line) > MAX_LENGTH:
+    if len(line) > MAX_LENGTH and level != "debug":
         line = line[: MAX_LENGTH - 4] + " ..."
     if level == "error":
         _write(2, line + "\n")

@@ -49,7 +49,13 @@ def main(argv: list[str]) -> "NoReturn":
     except (ShimError, CDIError) as fault:
         tell("error", str(fault))
     except Exception as fault:
-        tell("error", _internal(fault, launch))
+        tell(
+            "error", f"internal error, please report it: {type(fault).__name__}: {fault} (CDI_RUNC_DEBUG=1 logs where)"
+        )
+        if b"CDI_RUNC_DEBUG" in launch.environ:
+            from traceback import format_exception
+
+            tell("debug", " | ".join(" ".join(format_exception(fault)).splitlines()))
     finally:
         posix._exit(1)  # whatever happens in telling: no traceback
 
@@ -142,15 +148,6 @@ def _why_unresolvable(names: tuple[str, ...], known: Snapshot) -> str:
     refused = [line for path, line in known.refused.items() if path not in in_conflict]
     where = ", ".join(known.settings["spec-dirs"])
     return "; ".join([*reasons, f"looked in {where}", *(f"not used: {line}" for line in refused[:3])])
-
-
-def _internal(fault: Exception, launch: Launch) -> str:
-    line = f"internal error, please report it: {type(fault).__name__}: {fault}"
-    if launch.environ.get(b"CDI_RUNC_DEBUG", b"0") in (b"", b"0"):
-        return f"{line} (CDI_RUNC_DEBUG=1 puts the traceback in the log)"
-    from traceback import format_exception
-
-    return f"{line} {' | '.join(' '.join(format_exception(fault)).splitlines())}"
 
 
 def _print_and_exit(text: str) -> "NoReturn":

@@ -13,6 +13,7 @@ import yaml
 from cdi_runc.cdi.errors import InvalidSpec
 from cdi_runc.cdi.spec import read_file  # which waits for no pipe
 from cdi_runc.shim.errors import SettingsError
+from cdi_runc.shim.places import SYSTEM_CONFIG
 
 Settings = dict[str, Any]
 
@@ -24,7 +25,7 @@ def schema() -> dict[str, Any]:
 
 
 def read(path: str) -> Settings:
-    """The settings in a file, or the defaults where it is missing or empty; every key is there.
+    """The settings in a file, or the defaults where it is empty, or is the system's and missing; every key is there.
 
     `fault` says in one line what is wrong with the file, '' for nothing. Where something is, all is at its default but
     `runtimes`: also with broken settings a container must be stopped by the runtime that started it.
@@ -48,7 +49,9 @@ def _parse(path: str) -> object:
     try:
         text = read_file(path).decode()
     except FileNotFoundError:
-        return {}
+        if path == SYSTEM_CONFIG:
+            return {}
+        raise SettingsError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: not UTF-8 at byte {error.start}") from None
     except (OSError, InvalidSpec) as error:

@@ -98,3 +98,22 @@ def test_a_change_of_a_source_is_seen(copy: Path) -> None:
 def test_a_tree_that_cannot_be_written_still_works(copy: Path) -> None:
     (copy / "__pycache__").write_text("no directory")
     assert version(copy / "boot.py") == "cdi-runc 0.1.0\n"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_internal_error_is_one_line_and_its_traceback_is_for_the_log(
+    copy: Path, tmp_path: Path, debug: bool
+) -> None:
+    main = copy / "main.py"
+    main.write_text(main.read_text().replace("path = prepare(", "path = (1 / 0) or prepare("))
+    args = ["--log", str(tmp_path / "log"), "--log-format", "json", "state", "id"]
+    command = [sys.executable, "-I", "-S", str(copy / "boot.py"), sys.executable, "/x/cdi-runc", "", "", "", "", *args]
+    environ = {"CDI_RUNC_DEBUG": "1"} if debug else {}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("cdi-runc: internal error, please report it: ZeroDivisionError: division by zero")
+    assert done.stderr.count("\n") == 1
+    logged = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["level"] for line in logged] == ["error", "debug"][: 1 + debug]
+    if debug:
+        assert "main.py" in logged[1]["msg"]

@@ -20,8 +20,13 @@ def test_the_schema_is_one() -> None:
     Draft7Validator.check_schema(settings.schema())
 
 
-def test_no_file_means_the_defaults(tmp_path: Path) -> None:
+def test_no_file_means_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "SYSTEM_CONFIG", str(tmp_path / "config.yaml"))
     assert settings.read(str(tmp_path / "config.yaml")) == DEFAULTS
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    assert settings.read(str(tmp_path / "x.yaml")) == DEFAULTS | {"fault": f"{tmp_path}/x.yaml: there is no such file"}
 
 
 @pytest.mark.parametrize(
