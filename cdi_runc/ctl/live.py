@@ -59,14 +59,16 @@ def access(pid: int, node: Node) -> tuple[bool | None, str]:
 
 
 def allows(rule: str, node: Node) -> bool:
-    """Whether a line of a cgroup's devices.list is about the device (kernel, cgroup-v1/devices.rst).
+    """Whether a line of a cgroup's devices.list lets the device be opened (kernel, cgroup-v1/devices.rst).
 
-    >>> allows("c 1:* rwm", Node("c", 1, 3)), allows("b 1:3 rwm", Node("c", 1, 3)), allows("a *:* rwm", Node("c", 1, 3))
-    (True, False, True)
+    >>> null = Node("c", 1, 3)
+    >>> [allows(rule, null) for rule in ("c 1:* r", "a *:* rwm", "b 1:3 rwm", "c *:* m")]
+    [True, True, False, False]
     """
-    kind, numbers, _ = rule.split(" ", 2)
+    kind, numbers, how = rule.split(" ", 2)
     major, _, minor = numbers.partition(":")
-    return kind in ("a", node.type) and major in ("*", str(node.major)) and minor in ("*", str(node.minor))
+    same = kind in ("a", node.type) and major in ("*", str(node.major)) and minor in ("*", str(node.minor))
+    return same and bool({"r", "w"} & set(how))
 
 
 def _rules(pid: int) -> list[str] | None:

@@ -38,7 +38,7 @@ def echo_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write rows of text under their heads, in columns as wide as they need."""
     lines = [head, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    if sys.stdout.isatty() and sum(widths) + 2 * len(widths) > _width():
+    if sum(widths) + 2 * len(widths) > columns():
         _echo_fitted(lines)
         return
     for number, line in enumerate(lines):
@@ -50,8 +50,8 @@ def echo_folded(text: str, indent: int = 0) -> None:
     """Write one line; what a terminal has no room for goes below it, indented by so many columns."""
     import textwrap
 
-    if sys.stdout.isatty():
-        wrapper = textwrap.TextWrapper(max(_width(), 40), break_long_words=False, break_on_hyphens=False)
+    if len(click.unstyle(text)) > columns():
+        wrapper = textwrap.TextWrapper(columns(), break_long_words=False, break_on_hyphens=False)
         wrapper.subsequent_indent = " " * indent
         text = wrapper.fill(text)
     click.echo(text)
@@ -72,8 +72,9 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{plural}"
 
 
-def _width() -> int:
-    return shutil.get_terminal_size().columns
+def columns() -> int:
+    """The width of the terminal, and where there is none, more than any line has."""
+    return max(shutil.get_terminal_size().columns, 40) if sys.stdout.isatty() else sys.maxsize
 
 
 def _echo_fitted(lines: Sequence[Sequence[str]]) -> None:

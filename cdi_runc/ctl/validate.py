@@ -12,7 +12,7 @@ from cdi_runc.ctl.check import report
 from cdi_runc.ctl.check.file import Checked, Wanted, check_all
 from cdi_runc.ctl.check.releases import RELEASES, newest_known
 from cdi_runc.ctl.options import Options, output_option
-from cdi_runc.ctl.output import echo_data
+from cdi_runc.ctl.output import echo_data, echo_folded
 
 
 def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -85,7 +85,7 @@ def _said(files: Iterator[Checked]) -> Iterator[Checked]:
     done = []
     for checked in files:
         for line in report.people(checked):
-            click.echo(line)
+            echo_folded(line, 4)
         done.append(checked)
         yield checked
     if line := report.total(done):

@@ -11,9 +11,10 @@ import click
 from cdi_runc import __version__
 from cdi_runc.ctl.check.file import Checked
 from cdi_runc.ctl.check.finding import Finding
-from cdi_runc.ctl.output import counted, painted
+from cdi_runc.ctl.output import columns, counted, painted
 
-_WIDTH = 100  # of a source line that is shown; some files are a single line
+_MARGIN = len("   100 | ")
+_WIDTH = 100  # of a source line that is shown, at most; some files are a single line
 _ALIKE = 3  # warnings of one kind that are shown of a file; those for another machine have hundreds of paths
 
 
@@ -99,8 +100,9 @@ def _place(finding: Finding) -> str:
 
 def _pointed_at(line: str, number: int, column: int) -> Iterator[str]:
     """The line and a caret below the column; of a long line the part around it. A tab takes one column, as counted."""
-    start = max(0, column - 1 - _WIDTH // 2) if len(line) > _WIDTH else 0
-    shown = click.unstyle(line[start : start + _WIDTH]).replace("\t", " ").rstrip()
+    width = min(_WIDTH, columns() - _MARGIN)
+    start = max(0, column - 1 - width // 2) if len(line) > width else 0
+    shown = click.unstyle(line[start : start + width]).replace("\t", " ").rstrip()
     yield painted(f"{number:>6} | ", "faint") + shown
     yield painted("       | ", "faint") + " " * (column - 1 - start) + painted("^", "problem")
 
