@@ -61,6 +61,7 @@ _cdi_find_lib() {
         [ ! -e "$_cdi_lib/cdi_runc/shim/boot.py" ] || break
     done
     _cdi_full=${_cdi_full:-$_cdi_bin/python3}
+    [ -x "$_cdi_full" ] || _cdi_full=/usr/bin/python3 # pip for the whole system: /usr/local/bin has no python3
 }
 
 # Read what matters here from a config that is written in the simple form of the packaged one: comments, the known
