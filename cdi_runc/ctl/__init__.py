@@ -15,6 +15,7 @@ import click
 
 from cdi_runc import CDIError, __version__
 from cdi_runc.ctl.options import OUTPUTS, Options
+from cdi_runc.ctl.output import echo_aside
 from cdi_runc.shim.errors import ShimError
 
 # What `--help` lists, in this order: under each heading the commands, and where each one is.
@@ -109,7 +110,7 @@ class Commands(click.Group):
 
 
 def _fail(message: str, status: int = 1) -> int:
-    click.echo(f"cdictl: {message}", err=True)
+    echo_aside(message)
     return status
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cdi_runc.ctl.options import Options, complete_device, output_option
-from cdi_runc.ctl.output import echo_data, echo_folded, echo_table, painted
+from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, echo_table, painted, printable
 
 if TYPE_CHECKING:
     from cdi_runc import Registry
@@ -42,7 +42,7 @@ def devices(options: Options, patterns: tuple[str, ...], verbose: bool, output: 
     else:
         echo_table(("DEVICE", "SPEC FILE"), [(row["name"], row["path"]) for row in rows])
     for line in known.refused.values():
-        click.echo(f"cdictl: {line}", err=True)
+        echo_aside(line)
 
 
 @click.command()
@@ -131,11 +131,11 @@ def _echo_device(data: Mapping[str, Any]) -> None:
     from cdi_runc.ctl.words import edit_lines
 
     click.echo(painted(data["name"], "head"))
-    echo_folded(f"  spec file     {data['path']} (CDI {data['cdiVersion']})", 16)
+    echo_folded(f"  spec file     {printable(data['path'])} (CDI {data['cdiVersion']})", 16)
     for path in data["shadows"]:
         echo_folded(f"  instead of    {path}", 16)
     for key, value in data["annotations"].items():
-        echo_folded(f"  annotation    {key}: {value}", 16)
+        echo_folded(f"  annotation    {printable(f'{key}: {value}')}", 16)
     for heading, edits in (
         ("The device's own edits", data["containerEdits"]),
         ("Those of every device in the file", data["specEdits"]),

@@ -8,7 +8,7 @@ import click
 
 from cdi_runc.ctl.health import Host, Result, examine
 from cdi_runc.ctl.options import Options, output_option
-from cdi_runc.ctl.output import echo_data, echo_folded, painted
+from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, painted, printable
 
 
 @click.command()
@@ -40,16 +40,16 @@ def _mend(result: Result) -> bool:
         assert result.fix
         result.fix()
     except Exception as fault:  # whatever keeps it from being mended, the other checks go on
-        click.echo(f"cdictl: {result.topic} could not be mended: {fault}", err=True)
+        echo_aside(f"{result.topic} could not be mended: {fault}")
         return False
     return True
 
 
 def _echo(result: Result) -> None:
     level = painted(f"{result.level:<8}", result.level)
-    echo_folded(f"{level} {result.topic}: {result.text}", 9)
+    echo_folded(f"{level} {result.topic}: {printable(result.text)}", 9)
     if result.mend:
-        echo_folded(f"{'':8}   mend it: {result.mend}", 13)
+        echo_folded(f"{'':8}   mend it: {printable(result.mend)}", 13)
 
 
 def _data(result: Result) -> dict[str, Any]:

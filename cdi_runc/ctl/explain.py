@@ -11,7 +11,7 @@ import click
 
 from cdi_runc.ctl import containers
 from cdi_runc.ctl.options import Options, complete_device, output_option
-from cdi_runc.ctl.output import echo_data, echo_folded, painted
+from cdi_runc.ctl.output import echo_data, echo_folded, painted, printable
 from cdi_runc.ctl.story import Case, Step, read_config, tell, tell_of_devices
 from cdi_runc.shim.errors import ConfigError
 
@@ -98,18 +98,19 @@ def _echo(subject: str, steps: Sequence[Step], output: str) -> None:
         echo_data(data, output)
         return
     for step in causes:
-        echo_folded(f"{painted('problem', 'problem')}: {step.text}", 9)
+        echo_folded(f"{painted('problem', 'problem')}: {printable(step.text)}", 9)
     if not causes:
         warnings = [step for step in steps if step.level == "warning"]
         for step in warnings:
-            echo_folded(f"{painted('warning', 'warning')}: {step.text}", 9)
+            echo_folded(f"{painted('warning', 'warning')}: {printable(step.text)}", 9)
         if not warnings:
             click.echo(painted("nothing is wrong", "ok"))
-    click.echo(f"\n{painted(subject, 'head')}")
+    click.echo(f"\n{painted(printable(subject), 'head')}")
     for step in steps:
-        echo_folded(f"  {painted(_MARKS[step.level], step.level if step.level != 'note' else 'faint')} {step.text}", 5)
+        mark = painted(_MARKS[step.level], "faint" if step.level == "note" else step.level)
+        echo_folded(f"  {mark} {printable(step.text)}", 5)
         for line in step.details:
-            echo_folded(f"       {line}", 9)
+            echo_folded(f"       {printable(line)}", 9)
 
 
 def _data(step: Step) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 from cdi_runc.cdi.registry import spec_files
 from cdi_runc.ctl.devices import shadowed
 from cdi_runc.ctl.options import Options, output_option
-from cdi_runc.ctl.output import echo_data, echo_table
+from cdi_runc.ctl.output import echo_aside, echo_data, echo_table
 
 if TYPE_CHECKING:
     from cdi_runc import Registry
@@ -30,10 +30,10 @@ def specs(options: Options, output: str) -> None:
     echo_table(("KIND", "CDI", "DEVICES", "SPEC FILE"), cells)
     for row in rows:
         for line in row["errors"]:
-            click.echo(f"cdictl: {line}", err=True)
+            echo_aside(line)
         if row["shadowed"]:
             names = ", ".join(row["shadowed"])
-            click.echo(f"cdictl: {row['path']}: a later directory has the last word on {names}", err=True)
+            echo_aside(f"{row['path']}: a later directory has the last word on {names}")
 
 
 @click.command()
@@ -50,7 +50,7 @@ def dirs(options: Options, output: str) -> None:
     echo_table(("STATE", "SPECS", "REFUSED", "DIRECTORY"), cells)
     for row in rows:
         if row["error"]:
-            click.echo(f"cdictl: {row['error']}", err=True)
+            echo_aside(row["error"])
 
 
 def spec_rows(registry: Registry) -> list[dict[str, Any]]:

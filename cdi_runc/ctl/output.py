@@ -36,7 +36,7 @@ def echo_data(data: object, form: str) -> None:
 
 def echo_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write rows of text under their heads, in columns as wide as they need."""
-    lines = [head, *rows]
+    lines = [head, *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if sum(widths) + 2 * len(widths) > columns():
         _echo_fitted(lines)
@@ -55,6 +55,20 @@ def echo_folded(text: str, indent: int = 0) -> None:
         wrapper.subsequent_indent = " " * indent
         text = wrapper.fill(text)
     click.echo(text)
+
+
+def echo_aside(line: str) -> None:
+    """Say something beside the output, on standard error."""
+    click.echo(f"cdictl: {printable(line)}", err=True)
+
+
+def printable(text: str) -> str:
+    """The text with what isn't to be seen written out, so that no file talks to the terminal.
+
+    >>> printable("a\\x1b[31mb\\n")
+    'a\\\\x1b[31mb\\\\n'
+    """
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def painted(text: str, style: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from cdi_runc.ctl.live import access, node_in
 from cdi_runc.ctl.words import edit_lines, nearest
 from cdi_runc.engines import launcher
 from cdi_runc.engines.containers import runtime_of
+from cdi_runc.shim.cmdline import RUNTIMES
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.requests import SANDBOX, requested
 
@@ -93,13 +95,15 @@ def runtime_chosen(case: Case) -> Iterator[Step]:
         yield Step("problem", f"the engine started this container with {called}, not with cdi-runc: {advice}")
     elif called:
         yield Step("ok", f"the engine called {called}")
+    name = os.path.basename(called).removeprefix("cdi-") if called else "runc"
+    name = name if name in RUNTIMES else "runc"
     try:
-        found = runtime_behind("runc", case.files.settings)
+        found = runtime_behind(name, case.files.settings)
     except ShimError as fault:
         yield Step("problem", str(fault))
     else:
-        why = "as config.yaml says" if "runc" in case.files.settings["runtimes"] else "the first on PATH"
-        yield Step("ok", f"cdi-runc hands over to {found}, {why}")
+        why = "as config.yaml says" if name in case.files.settings["runtimes"] else "the first on PATH"
+        yield Step("ok", f"cdi-{name} hands over to {found}, {why}")
 
 
 def sandbox_or_not(case: Case) -> Iterator[Step]:

@@ -15,7 +15,7 @@ import click
 from cdi_runc import CDIError
 from cdi_runc.cdi.registry import spec_files
 from cdi_runc.ctl.options import Options, output_option
-from cdi_runc.ctl.output import painted
+from cdi_runc.ctl.output import painted, printable
 from cdi_runc.shim.snapshot import stamp
 
 _SIGNS = {"appeared": ("+", "added"), "disappeared": ("-", "removed"), "wrong": ("!", "problem")}
@@ -40,7 +40,7 @@ def watch(options: Options, interval: float, output: str) -> None:
                 click.echo(json.dumps({"time": int(time.time()), "event": event, "subject": subject, "text": said}))
             else:
                 sign, style = _SIGNS[event]
-                click.echo(f"{painted(at, 'faint')} {painted(sign, style)} {subject}  {said}".rstrip())
+                click.echo(f"{painted(at, 'faint')} {painted(sign, style)} {printable(f'{subject}  {said}'.rstrip())}")
         before = now
 
 

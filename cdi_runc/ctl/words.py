@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from cdi_runc.ctl.output import printable
+
 
 def edit_lines(edits: Any) -> list[str]:
     """What container edits (as `parse_spec` gives them) do to a container.
@@ -11,7 +13,7 @@ def edit_lines(edits: Any) -> list[str]:
     >>> edit_lines({"env": ["A=1"], "deviceNodes": [{"path": "/dev/a", "hostPath": "/dev/b"}]})
     ['device node  /dev/a from /dev/b', 'variable     A=1']
     """
-    return [f"{kind:<12} {text}" for kind, text in _each(edits)]
+    return [f"{kind:<12} {printable(text)}" for kind, text in _each(edits)]
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

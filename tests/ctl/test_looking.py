@@ -293,3 +293,16 @@ def test_version_starts_quickly() -> None:
     python = str(Path(CDICTL).with_name("python"))
     modules = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"yaml", "jsonschema", "rich", "ruamel.yaml", "psutil", "cdi_runc.engines"} & set(modules) == set()
+
+
+def test_no_file_talks_to_the_terminal(cdictl: Cdictl, spec_dir: Path, tmp_path: Path) -> None:
+    evil = "A=\x1b]0;title\x07\r\u202e"
+    device = {"name": "a", "containerEdits": {"env": [evil, evil]}, "annotations": {"k": evil}}
+    spec = {"cdiVersion": "0.6.0", "kind": "v.com/x", "devices": [device]}
+    (spec_dir / "evil.json").write_text(json.dumps(spec, indent=1))
+    (spec_dir / "evil\x1b.yaml").write_text(f"kind: '\x85{evil[2:3]}'")
+    (tmp_path / "config.json").write_text(json.dumps({"annotations": {"cdi.k8s.io/x": evil}}))
+    commands = [["devices"], ["specs"], ["device", "v.com/x=a"], ["validate"], ["doctor"], ["explain", "bundle", "DIR"]]
+    for command in commands:
+        result = cdictl(*(str(tmp_path) if word == "DIR" else word for word in command))
+        assert not set(result.stdout + result.stderr) & set("\x1b\x07\r\u202e\x85"), command

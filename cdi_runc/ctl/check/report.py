@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import click
-
 from cdi_runc import __version__
 from cdi_runc.ctl.check.file import Checked
 from cdi_runc.ctl.check.finding import Finding
-from cdi_runc.ctl.output import columns, counted, painted
+from cdi_runc.ctl.output import columns, counted, painted, printable
 
 _MARGIN = len("   100 | ")
 _WIDTH = 100  # of a source line that is shown, at most; some files are a single line
@@ -30,7 +28,7 @@ def people(checked: Checked) -> Iterator[str]:
             alike[finding.rule] += 1
             if alike[finding.rule] > _ALIKE:
                 continue
-        yield f"{_place(finding)}: {painted(finding.level, style)}: {finding}"
+        yield f"{printable(_place(finding))}: {painted(finding.level, style)}: {printable(str(finding))}"
         if finding.line and finding.column and finding.line <= len(lines):
             yield from _pointed_at(lines[finding.line - 1], finding.line, finding.column)
     for rule, number in alike.items():
@@ -102,7 +100,7 @@ def _pointed_at(line: str, number: int, column: int) -> Iterator[str]:
     """The line and a caret below the column; of a long line the part around it. A tab takes one column, as counted."""
     width = min(_WIDTH, columns() - _MARGIN)
     start = max(0, column - 1 - width // 2) if len(line) > width else 0
-    shown = click.unstyle(line[start : start + width]).replace("\t", " ").rstrip()
+    shown = "".join(char if char.isprintable() else " " for char in line[start : start + width].rstrip())
     yield painted(f"{number:>6} | ", "faint") + shown
     yield painted("       | ", "faint") + " " * (column - 1 - start) + painted("^", "problem")
 
