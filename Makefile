@@ -5,7 +5,8 @@ BIN     := $(VENV)/bin
 SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps engines engines-newer clean-roots venv demo test test-unit lint vectors bench install uninstall deb clean
+.PHONY: help deps engines engines-newer clean-roots venv demo test test-unit lint vectors bench install uninstall \
+    deb wheel pyz clean
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +59,13 @@ uninstall:  ## remove what `make install` with the same PREFIX and DESTDIR insta
 deb: venv   ## build dist/cdi-runc_VERSION_all.deb
 	@packaging/dev/install-deps packages
 	@BUILD_PYTHON=$(BIN)/python packaging/deb/build dist
+
+wheel: venv ## build dist/cdi_runc-VERSION-py3-none-any.whl, and the source archive that it is made of
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist > $(VENV)/build.log || { cat $(VENV)/build.log; exit 1; }
+	@ls dist/*.whl dist/*.tar.gz
+
+pyz: venv   ## build dist/cdi-runc.pyz, which installs itself on a host that has nothing but Python
+	@PIP=$(BIN)/pip packaging/pyz/build dist
 
 clean:      ## remove .venv/ and what the tools left behind
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -68,9 +68,9 @@ class Machine:
         finally:
             self.must("rm -r /etc/cdi")
 
-    def problems(self) -> list[str]:
+    def problems(self, cdictl: str = "cdictl") -> list[str]:
         """What `cdictl doctor` calls a problem."""
-        checks = json.loads(self.run("cdictl -o json doctor").stdout)["checks"]
+        checks = json.loads(self.run('"$0" -o json doctor', cdictl).stdout)["checks"]
         return [f"{check['topic']}: {check['text']}" for check in checks if check["level"] == "problem"]
 
     def start_loop(self, number: int, log: Path) -> "subprocess.Popen[bytes]":
