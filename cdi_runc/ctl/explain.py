@@ -64,7 +64,7 @@ def last(options: Options, output: str) -> None:
     cdi-runc keeps no record of what it does but one: why it last refused a container. The newest container is the one
     whose config.json was written last."""
     refused, newest = _refused(options), containers.newest()
-    if refused and (newest is None or refused["time"] >= newest[1]):
+    if refused and (newest is None or refused["time"] >= int(newest[1])):  # the shim notes whole seconds
         path = os.path.join(refused["bundle"], "config.json")
         said = Step("problem", refused["message"], [f"said of {path}"])
         if not os.path.exists(path):

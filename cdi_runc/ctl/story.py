@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cdi_runc import CDIError, InjectionError, is_qualified_name
+from cdi_runc import CDIError, InjectionError, is_qualified_name, parse_annotations
 from cdi_runc.cdi.edits import apply
 from cdi_runc.cdi.injection import pending, resolve
 from cdi_runc.ctl.check.finding import each_edit
@@ -122,10 +122,21 @@ def requests_seen(case: Case) -> Iterator[Step]:
     except (CDIError, ShimError) as fault:
         yield Step("problem", f"{fault}{_meant(case)}")
         return
-    sources = [name for name in ("mounts", "env") if case.requests[name]]
-    how = f"by annotations with {', '.join(prefixes)}" + "".join(f", {case.requests[name]}" for name in sources)
-    if not case.asked and not case.is_sandbox:
-        yield Step("warning", f"the container asks for no device: that is done {how}")
+    others = {kind: case.requests[kind] for kind in ("mounts", "env") if case.requests[kind]}
+    by_annotation = parse_annotations(case.annotations, prefixes)[1]
+    for name in case.asked:
+        if name not in by_annotation:
+            yield Step("ok", f"{' or '.join(f'{kind} ({what})' for kind, what in others.items())} asks for {name}")
+    if case.asked or case.is_sandbox:
+        return
+    case.asked = _standing(case)
+    if case.asked:
+        yield Step(
+            "ok", f"{', '.join(case.asked)}: asked for by a mount that is taken out, or made by the engine itself"
+        )
+    else:
+        how = ", ".join([*prefixes, *others.values()])
+        yield Step("warning", f"the container asks for no device: that is done by annotations with {how}")
 
 
 def look_alikes(case: Case) -> Iterator[Step]:
@@ -248,6 +259,17 @@ def read_config(path: str) -> dict[str, Any]:
     from cdi_runc.shim.bundle import Config
 
     found: dict[str, Any] = json.loads(Config(path).text())
+    return found
+
+
+def _standing(case: Case) -> list[str]:
+    """The devices whose own edits all stand in the config."""
+    found = []
+    for name in case.files.names:
+        groups = resolve([name], case.files.find)
+        whose = {whose for whose, _ in pending(dict(case.config), groups)}
+        if any(groups[-1][1].values()) and name not in whose:
+            found.append(name)
     return found
 
 

@@ -103,6 +103,19 @@ def test_a_container_that_gets_its_device(cdictl: Cdictl, bundle: Bundle, spec_d
     assert f"  -> vendor.com/gpu=0 is defined by {spec_dir}/gpu.json" in lines
 
 
+def test_a_device_that_stands_in_the_config_unasked_for(cdictl: Cdictl, bundle: Bundle) -> None:
+    lines = cdictl("explain", "bundle", bundle({"process": {"env": ["GPU1=yes"]}})).stdout.splitlines()
+    assert lines[0] == "nothing is wrong"
+    assert "  -> vendor.com/gpu=1: asked for by a mount that is taken out, or made by the engine itself" in lines
+
+
+def test_a_request_by_a_mount(cdictl: Cdictl, bundle: Bundle, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("requests: {mounts: /cdi}\n")
+    lines = cdictl("--config", settings, "explain", "bundle", bundle(MOUNT)).stdout.splitlines()
+    assert "  -> mounts (/cdi) asks for vendor.com/gpu=0" in lines
+
+
 def test_for_programs(cdictl: Cdictl, bundle: Bundle) -> None:
     found = json.loads(cdictl("explain", "bundle", bundle(asks("gpu=0")), "-o", "json").stdout)
     assert found.keys() == {"subject", "causes", "steps"}
