@@ -54,17 +54,13 @@ def check_all(paths: Iterable[str], wanted: Wanted) -> Iterator[Checked]:
 def check_directory(directory: str, wanted: Wanted) -> Iterator[Checked]:
     """The spec files of a directory, then the directory itself."""
     findings = list(_writable_by_all(directory))
-    files = []
     try:
         files = [check_file(path, wanted) for path in spec_files(directory)]
-        ignored = sorted(name for name in os.listdir(directory) if name.lower().endswith((".yml", ".yaml", ".json")))
     except CDIError as fault:
+        files = []
         findings.append(Finding(directory, "error", "unreadable", str(fault).removeprefix(f"{directory}: ")))
-        ignored = []
-    for name in ignored:
-        path = os.path.join(directory, name)
-        if not name.endswith((".yaml", ".json")):
-            findings.append(Finding(path, "warning", "never-read", "only files in .yaml and .json are read"))
+    else:
+        findings += _never_read(directory)
     _add_conflicts(files)
     yield from files
     if findings:
@@ -102,6 +98,14 @@ def _remarks(spec: Any, wanted: Wanted) -> Iterator[tuple[Level, str, Remark]]:
     for engine, release in wanted.engines:
         for remark in too_new(spec, engine, release):
             yield "error", "too-new", remark
+
+
+def _never_read(directory: str) -> Iterator[Finding]:
+    """Names that look like those of spec files, and are none."""
+    for name in sorted(os.listdir(directory)):
+        if name.lower().endswith((".yml", ".yaml", ".json")) and not name.endswith((".yaml", ".json")):
+            path = os.path.join(directory, name)
+            yield Finding(path, "warning", "never-read", "only files in .yaml and .json are read")
 
 
 def _writable_by_all(path: str) -> Iterator[Finding]:
