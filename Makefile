@@ -6,7 +6,7 @@ SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps engines engines-newer clean-roots venv demo test test-unit lint vectors bench install uninstall \
-    deb wheel pyz clean
+    deb rpm wheel pyz clean
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ uninstall:  ## remove what `make install` with the same PREFIX and DESTDIR insta
 deb: venv   ## build dist/cdi-runc_VERSION_all.deb
 	@packaging/dev/install-deps packages
 	@BUILD_PYTHON=$(BIN)/python packaging/deb/build dist
+
+rpm: venv   ## build dist/cdi-runc-VERSION-1.noarch.rpm
+	@packaging/dev/install-deps packages
+	@BUILD_PYTHON=$(BIN)/python packaging/rpm/build dist
 
 wheel: venv ## build dist/cdi_runc-VERSION-py3-none-any.whl, and the source archive that it is made of
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist > $(VENV)/build.log || { cat $(VENV)/build.log; exit 1; }

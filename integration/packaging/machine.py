@@ -40,6 +40,7 @@ class Machine:
         self.bundle = make_bundle(self.shared / "bundle", oci_config(["sh", "-c", PROBE], REQUEST))
         (self.shared / "widget").mkdir()
         self.spec = json.dumps(widget_spec(self.shared / "widget"))
+        host.run("podman", "info")  # which makes files of its own when it is first called
         self.before = self.files()
 
     def run(self, script: str, *args: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":

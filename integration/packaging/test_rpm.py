@@ -1,0 +1,87 @@
+"""The package for rpm, on a system that has nothing else from rpm: so its dependencies are not looked at."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from integration.bundles import WITH
+from integration.packaging.conftest import TREE
+from integration.packaging.machine import Machine
+
+pytestmark = pytest.mark.skipif(not shutil.which("rpmbuild"), reason="rpm is not installed (make rpm)")
+
+NEEDS = {
+    *("/usr/bin/python3", "python3", "python3-click", "python3-jsonschema", "python3-pyyaml"),
+    *("python3-rich", "python3-ruamel-yaml", "python3-tomlkit"),
+}
+
+
+def build(tree: Path, directory: Path) -> Path:
+    environ = {"PATH": os.environ["PATH"], "BUILD_PYTHON": sys.executable, "SOURCE_DATE_EPOCH": "1700000000"}
+    command = [tree / "packaging/rpm/build", directory]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return build(TREE, tmp_path / "rpm")
+
+
+@pytest.fixture
+def rpm(machine: Machine, tmp_path: Path) -> Callable[..., str]:
+    """Our rpm, at work on the machine's files."""
+    root = machine.host.path("/")
+    (tmp_path / "rpmdb").mkdir()
+
+    def call(*args: str | Path) -> str:
+        command = ["rpm", "--force-debian", "--nodeps", f"--root={root}", f"--dbpath={tmp_path}/rpmdb", *map(str, args)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return call
+
+
+def query(*args: str | Path) -> str:
+    return subprocess.run(["rpm", *args], check=True, capture_output=True, text=True).stdout
+
+
+def test_two_builds_are_the_same(tmp_path: Path, package: Path) -> None:
+    assert build(TREE, tmp_path / "again").read_bytes() == package.read_bytes()
+
+
+def test_rpm_finds_it_whole(package: Path) -> None:
+    assert "NOT OK" not in query("--checksig", "--nosignature", "--verbose", package)
+    requires = {line.split()[0] for line in query("--query", "--requires", "--package", package).splitlines()}
+    assert {name for name in requires if not name.startswith(("rpmlib", "/bin/sh", "config("))} <= NEEDS
+
+
+def test_an_erased_package_leaves_nothing(machine: Machine, rpm: Callable[..., str], package: Path) -> None:
+    machine.must("mkdir -p /usr/share/licenses /usr/share/zsh")  # which every system with rpm has
+    machine.before = machine.files()
+    rpm("--install", package)
+    assert machine.container() == WITH
+    assert machine.problems() == []
+    machine.must("ls /usr/lib/cdi-runc/*/cdi_runc/shim/__pycache__/frozen-3.*.pyc")
+    rpm("--erase", "cdi-runc")
+    assert machine.changes() == set()
+
+
+def test_containers_start_while_versions_change(
+    machine: Machine, rpm: Callable[..., str], package: Path, older_tree: Path, tmp_path: Path
+) -> None:
+    older = build(older_tree, tmp_path / "older-rpm")
+    rpm("--install", older)
+    loop = machine.start_loop(200, tmp_path / "log")
+    for number in (30, 60, 90, 120, 150):
+        machine.wait_for_loop(number)
+        rpm("--upgrade", "--oldpackage", package if number % 60 else older)
+    assert loop.wait(timeout=300) == 0
+    assert machine.wrong() == ""
+    assert machine.must("ls /usr/lib/cdi-runc").split() == ["0.1.0"]
