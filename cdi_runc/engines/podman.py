@@ -122,7 +122,7 @@ def start(found: Found, trial: Trial) -> int:
 
 def clean(found: Found, trial: Trial, image: bool) -> None:
     """`podman rm --force`, `podman rmi`."""
-    _podman(found, "--runtime", trial.runtime, "rm", "--force", "--time", "0", trial.container)
+    _podman(found, "--runtime", trial.runtime, "rm", "--force", trial.container)  # 3.4 has no --time
     if image:
         _podman(found, "rmi", trial.image)
 

@@ -4,6 +4,7 @@ Engines run in it at their usual places (/etc/docker, /run, /var/lib) and touch 
 its cgroups. Knows Linux namespaces; knows no engine.
 """
 
+import re
 import subprocess
 import tempfile
 import time
@@ -58,6 +59,12 @@ class Host:
     def has(self, command: str) -> bool:
         """Whether the host's PATH has this command."""
         return self.run("sh", "-c", 'command -v "$0"', command).returncode == 0
+
+    def version(self, *argv: str) -> tuple[int, int]:
+        """What a command says of its version: the first two numbers with a point between them."""
+        found = re.search(r"(\d+)\.(\d+)", self.run(*argv).stdout)
+        assert found, argv
+        return int(found[1]), int(found[2])
 
     def run(
         self, *argv: str, timeout: float = 60, env: Mapping[str, str] | None = None

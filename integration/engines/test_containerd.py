@@ -40,7 +40,7 @@ class Containerd:
     def __init__(self, host: Host, image: Path) -> None:
         """Starts the daemon and imports the image, for `ctr` and for Kubernetes."""
         self.host = host
-        self.version = tuple(map(int, host.run("containerd", "--version").stdout.split()[2].split(".")[:2]))
+        self.version = host.version("containerd", "--version")
         handler = (KUBERNETES / "containerd.toml").read_text()
         settings = SETTINGS if self.version >= (1, 7) else SETTINGS.replace("  enable_cdi = {enable_cdi}\n", "")
         host.write("/etc/containerd/config.toml", settings.format(enable_cdi="true") + handler)
@@ -72,6 +72,8 @@ class Containerd:
 def containerd(host: Host, image: Path, the_widget: Widget) -> Containerd:
     if not host.has("containerd"):
         pytest.skip("containerd is not installed (make engines)")
+    if host.version("containerd", "--version") >= (2, 0):
+        pytest.skip("containerd 2 has another config, and was tried by hand (docs/engines.md)")
     return Containerd(host, image)
 
 

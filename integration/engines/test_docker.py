@@ -150,6 +150,8 @@ def test_images_are_built(
     """The classic builder runs containers of the default runtime; BuildKit types `run`, never `create`."""
     if request_ and buildkit == "1" and docker.version < 23:
         pytest.skip(f"BuildKit in Docker {docker.version} takes the runc on PATH, whatever it is told")
+    if buildkit == "1" and docker.version >= 23 and docker.host.run("docker", "buildx", "version").returncode != 0:
+        pytest.skip(f"Docker {docker.version} has BuildKit by buildx only, which is not installed")
     folder = docker.host.shared / tmp_path.name
     folder.mkdir()
     (folder / "Dockerfile").write_text(f"FROM {NAME}\n{request_}\nRUN cat /widget/data > /built || :\n")
