@@ -28,8 +28,8 @@ class Launch:
         self.environ.pop(b"LC_CTYPE", None)
         if lc_ctype:
             self.environ[b"LC_CTYPE"] = lc_ctype[1:].encode("utf-8", "surrogateescape")
-        # Fields 16 and on of proc_pid_stat(5), before Python ignored signals of its own; the 33rd is what was ignored.
-        self.ignored = int((stat.split()[33 - 16 :] or "0")[0])
+        # proc_pid_stat(5), before Python ignored signals of its own; the 33rd field is the mask.
+        self.ignored = int((stat.rpartition(")")[2].split()[33 - 3 :] or "0")[0])
 
     def take_own_options(self) -> str:
         """Take our options off `args`; what is to be printed instead of running anything, or ''. Raises ShimError."""

@@ -30,7 +30,8 @@ _cdi_ask_python() {
     done
     for _cdi_try in "$_cdi_python" /usr/local/bin/python3 "$_cdi_full"; do
         if [ -x "$_cdi_try" ]; then
-            set -- "$_cdi_full" "$0" "${LC_CTYPE+=$LC_CTYPE}" "$_cdi_stat" "$_cdi_runtime" "$_cdi_config" "$@"
+            IFS= read -r _cdi_stat 2>/dev/null </proc/self/stat
+            set -- "$_cdi_full" "$0" "${LC_CTYPE+=$LC_CTYPE}" "${_cdi_stat-}" "$_cdi_runtime" "$_cdi_config" "$@"
             # shellcheck disable=SC2093  # the loop goes on only where there was nothing to exec
             exec "$_cdi_try" -I -S -X utf8 "$_cdi_start" "$@"
         fi
@@ -157,21 +158,19 @@ _cdi_find_runtime() {
     [ -f "$_cdi_target" ] && [ -x "$_cdi_target" ] && [ ! "$_cdi_target" -ef "$0" ]
 }
 
-# A runtime that is a wrapper of this script makes a loop of execs: one process whose processor time only grows. Past
-# a tenth of a second or so (the ticks of proc_pid_stat(5) are 10 ms long) Python finds out what the runtime is.
+# A runtime that is a wrapper of this script makes a loop of execs: one process whose time on a processor only grows.
+# From a tenth of a second on, which has nine digits in nanoseconds, Python finds out what the runtime is; also where
+# the kernel keeps no such account.
 _cdi_is_young() {
-    case ${_cdi_user-},${_cdi_system-} in [0-9],[0-9]) ;; *) return 1 ;; esac
+    _cdi_ran='' _cdi_rest=''
+    read -r _cdi_ran _cdi_rest 2>/dev/null </proc/self/schedstat
+    case $_cdi_ran,$_cdi_rest in , | 0,'0 0' | ?????????*,*) return 1 ;; esac
 }
 
 _cdi_name=${0##*/}
 _cdi_name=${_cdi_name#cdi-}
 _cdi_runtime='' _cdi_config='' _cdi_mapped=''
 _cdi_asks='cdi\.k8s\.io'
-
-# What proc_pid_stat(5) says of this process: two of its fields, and the rest for Python.
-# shellcheck disable=SC2034  # those before the two
-read -r _cdi_1 _cdi_2 _cdi_3 _cdi_4 _cdi_5 _cdi_6 _cdi_7 _cdi_8 _cdi_9 _cdi_10 _cdi_11 _cdi_12 _cdi_13 \
-    _cdi_user _cdi_system _cdi_stat 2>/dev/null </proc/self/stat
 
 case ${1-} in --cdi-runtime=/*) _cdi_runtime=${1#*=} && shift ;; esac
 case ${1-} in --cdi-config=/*) _cdi_config=${1#*=} && shift ;; esac
