@@ -8,7 +8,6 @@ import marshal
 import os
 import sys
 import time
-from binascii import crc32
 from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
@@ -75,7 +74,7 @@ def _assembled(
         part = marshal.dumps(edits, MARSHAL)
         parts.append(part)
         end += len(part)
-        return end - len(part), len(part), crc32(part)
+        return end - len(part), len(part), snapshot.checksum(part)
 
     specs: list[tuple[str, int, int, int]] = []
     numbers: dict[str, int] = {}
@@ -86,7 +85,7 @@ def _assembled(
             specs.append((path, *put(spec_edits)))
         places[name] = (numbers[path], *put(edits))
     head = marshal.dumps((stamps, read, refused, conflicts, places, specs), MARSHAL)
-    sizes = f"{len(head):x} {crc32(head):x}".ljust(snapshot.SIZES).encode()
+    sizes = f"{len(head):x} {snapshot.checksum(head):x}".ljust(snapshot.SIZES).encode()
     return snapshot.MAGIC + sizes + head + b"".join(parts)
 
 

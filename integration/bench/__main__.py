@@ -121,6 +121,15 @@ class Bench:
             ("50 creates at once, a spec changed", stale, None),
         ]
 
+    def cdictl(self) -> list[Row]:
+        """How long people wait for the first word, from a fresh snapshot."""
+        crowd = self.hosts["100 vendors x 8 devices"]
+        program = str(BIN / "cdictl")
+        version = Case("cdictl --version (ms in all)", [program, "--version"])
+        devices = Case("cdictl devices, 100 specs (ms in all)", [program, "--config", str(crowd.config), "devices"])
+        run_interleaved([version, devices], min(self.rounds, 20))
+        return [(version.name, version.median, 120), (devices.name, devices.median, 500)]
+
     def over_real_runtimes(self) -> list[Row]:
         """A whole life of a real container, as a ratio to the bare runtime's."""
         rows: list[Row] = []
@@ -177,7 +186,12 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix=prefix, dir=memory) as bundles,
     ):
         bench = Bench(Path(root), Path(bundles), arguments.rounds)
-        parts: list[Callable[[], list[Row]]] = [bench.over_a_stub, bench.fifty_at_once, bench.over_real_runtimes]
+        parts: list[Callable[[], list[Row]]] = [
+            bench.over_a_stub,
+            bench.fifty_at_once,
+            bench.cdictl,
+            bench.over_real_runtimes,
+        ]
         for part in parts:
             rows += part()
     print(f"{'ms over the bare runtime (medians of ' + str(arguments.rounds) + ')':58} {'measured':>9} {'at most':>9}")
