@@ -5,7 +5,7 @@ Knows devices only through a function that finds them, so that the registry and 
 Loaded at every container create under `python3 -I -S`: no imports but of its kind.
 """
 
-from cdi_runc.cdi.edits import device_rule, oci_device, oci_hook, oci_intel_rdt
+from cdi_runc.cdi.edits import device_rule, oci_device, oci_intel_rdt
 from cdi_runc.cdi.errors import InjectionError, UnresolvableDevices
 
 TYPE_CHECKING = False
@@ -54,15 +54,19 @@ def pending(config: "Object", groups: "Sequence[Group]") -> "list[Group]":
     Of edits that set one thing (a variable, a device path, a mount's destination) the last counts, and where that one
     is in the config, the others are settled too. A group of which nothing is left does not come back.
     """
-    last = {_key(kind, edit): edit for _, edits in groups for kind, edit in _each(edits)}
-    settled = {key for key, edit in last.items() if _STANDS[key[0]](config, edit)}
-    for _, edits in groups:
-        for node in edits.get("deviceNodes", ()):
+    there: dict[Key, list[Any]] = {}
+    for key, entry in _entries(config):
+        there.setdefault(key, []).append(entry)
+    keyed = [(name, [(_key(kind, edit), kind, edit) for kind, edit in _each(edits)]) for name, edits in groups]
+    last = {key: (kind, edit) for _, edits in keyed for key, kind, edit in edits}
+    settled = {key for key, (kind, edit) in last.items() if _stands(kind, edit, there.get(key, ()))}
+    for _, edits in keyed:
+        for key, kind, edit in edits:
             # A later device of the same path brings its own cgroup rule, not that of this one.
-            if _key("deviceNodes", node) in settled and not _rule_stands(config, node):
-                settled.remove(_key("deviceNodes", node))
-    left = [(provenance, _without(edits, settled)) for provenance, edits in groups]
-    return [(provenance, edits) for provenance, edits in left if edits]
+            if key in settled and kind == "deviceNodes" and not _rule_stands(config, edit):
+                settled.remove(key)
+    left = [(name, _without(edits, settled)) for name, edits in keyed]
+    return [(name, edits) for name, edits in left if edits]
 
 
 def _each(edits: "ContainerEdits") -> "Iterable[tuple[str, Any]]":
@@ -78,16 +82,55 @@ def _key(kind: str, edit: "Any") -> "Key":
     """What an edit sets: the same for two edits of which the later overrides, or only repeats, the earlier."""
     if kind == "env":
         return kind, edit.partition("=")[0]
-    if kind == "intelRdt":
-        return kind, ""
+    if kind == "hooks":
+        return kind, _hook_key(edit["hookName"], edit)
     field = {"deviceNodes": "path", "mounts": "containerPath", "netDevices": "hostInterfaceName"}.get(kind)
-    return kind, edit[field] if field else repr(edit)
+    return kind, edit[field] if field else "" if kind == "intelRdt" else str(edit)
 
 
-def _without(edits: "ContainerEdits", settled: "set[Key]") -> "ContainerEdits":
+def _hook_key(name: str, hook: "Object") -> str:
+    return repr((name, [hook.get(field) or None for field in ("path", "args", "env")], hook.get("timeout")))
+
+
+def _entries(config: "Object") -> "Iterable[tuple[Key, Any]]":
+    """What the config has, with the keys of the edits that would set it; faults are for apply to tell."""
+    for entry in _at(config, "process", "env", of=list):
+        if isinstance(entry, str):
+            yield _key("env", entry), entry
+    for device in _items(config, "linux", "devices"):
+        yield ("deviceNodes", str(device.get("path"))), device
+    for interface, device in _at(config, "linux", "netDevices").items():
+        yield ("netDevices", interface), device
+    for mount in _items(config, "mounts"):
+        yield ("mounts", str(mount.get("destination"))), mount
+    for name in _at(config, "hooks"):
+        for hook in _items(config, "hooks", name):
+            yield ("hooks", _hook_key(name, hook)), hook
+    for gid in _at(config, "process", "user", "additionalGids", of=list):
+        yield ("additionalGids", str(gid)), gid
+    yield ("intelRdt", ""), _at(config, "linux", "intelRdt", of=object)
+
+
+def _stands(kind: str, edit: "Any", entries: "Sequence[Any]") -> bool:
+    """Whether one of the entries of the same key is what the edit would make."""
+    if kind in ("env", "additionalGids"):
+        return edit in entries or edit == 0  # 0 is no edit
+    if kind == "deviceNodes":
+        return _device_stands(edit, entries)
+    if kind == "mounts":
+        options = set(edit.get("options") or ())
+        return any(
+            mount.get("source") == edit["hostPath"] and options <= set(mount.get("options") or ()) for mount in entries
+        )
+    if kind == "netDevices":
+        return any(isinstance(device, dict) and device.get("name") == edit["name"] for device in entries)
+    return bool(entries) if kind == "hooks" else oci_intel_rdt(edit) in entries
+
+
+def _without(keyed: "Iterable[tuple[Key, str, Any]]", settled: "set[Key]") -> "ContainerEdits":
     kept: Object = {}
-    for kind, edit in _each(edits):
-        if _key(kind, edit) not in settled:
+    for key, kind, edit in keyed:
+        if key not in settled:
             if kind == "intelRdt":
                 kept[kind] = edit
             else:
@@ -95,14 +138,16 @@ def _without(edits: "ContainerEdits", settled: "set[Key]") -> "ContainerEdits":
     return kept  # type: ignore[return-value]  # the same fields, fewer edits
 
 
-def _device_stands(config: "Object", node: "Any") -> bool:
+def _device_stands(node: "Any", devices: "Sequence[Object]") -> bool:
+    if not devices:
+        return False
     try:
         device = oci_device(node)
     except InjectionError:
         return False
     fields = ("path", "type", "major", "minor", *(field for field in ("fileMode", "uid", "gid") if field in node))
     wanted = {field: device[field] for field in fields}
-    return any(wanted.items() <= other.items() for other in _items(config, "linux", "devices"))
+    return any(wanted.items() <= other.items() for other in devices)
 
 
 def _rule_stands(config: "Object", node: "Any") -> bool:
@@ -118,39 +163,6 @@ def _rule_stands(config: "Object", node: "Any") -> bool:
 
 
 _NO_ACCESS = {"access": ""}  # what a rule without the field means
-
-
-def _mount_stands(config: "Object", mount: "Any") -> bool:
-    return any(
-        other.get("destination") == mount["containerPath"]
-        and other.get("source") == mount["hostPath"]
-        and set(mount.get("options") or ()) <= set(other.get("options") or ())
-        for other in _items(config, "mounts")
-    )
-
-
-def _hook_stands(config: "Object", hook: "Any") -> bool:
-    wanted = oci_hook(hook)
-    hooks = _items(config, "hooks", hook["hookName"])
-    return any(
-        {field: other[field] for field in _HOOK_FIELDS if other.get(field) not in (None, [])} == wanted
-        for other in hooks
-    )
-
-
-_HOOK_FIELDS = ("path", "args", "env", "timeout")
-
-_STANDS: "dict[str, Callable[[Object, Any], bool]]" = {
-    "deviceNodes": _device_stands,
-    "env": lambda config, entry: entry in _at(config, "process", "env", of=list),
-    "netDevices": lambda config, device: (
-        _at(config, "linux", "netDevices", device["hostInterfaceName"]).get("name") == device["name"]
-    ),
-    "mounts": _mount_stands,
-    "hooks": _hook_stands,
-    "intelRdt": lambda config, rdt: _at(config, "linux", "intelRdt", of=object) == oci_intel_rdt(rdt),
-    "additionalGids": lambda config, gid: gid == 0 or gid in _at(config, "process", "user", "additionalGids", of=list),
-}
 
 
 def _items(config: "Object", *path: str) -> "list[Object]":
