@@ -2,11 +2,11 @@
 
 VENV    := .venv
 BIN     := $(VENV)/bin
-SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
+SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md' ":!*/Containerfile")
 
 .DEFAULT_GOAL := help
 .PHONY: help deps engines engines-newer clean-roots venv demo test test-unit lint vectors bench install uninstall \
-    deb rpm wheel pyz clean
+    deb rpm wheel pyz image clean
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ wheel: venv ## build dist/cdi_runc-VERSION-py3-none-any.whl, and the source arch
 
 pyz: venv   ## build dist/cdi-runc.pyz, which installs itself on a host that has nothing but Python
 	@PIP=$(BIN)/pip packaging/pyz/build dist
+
+image: pyz  ## build the image localhost/cdi-runc:VERSION, which installs cdi-runc on its host; BASE names another Debian
+	@packaging/image/build $(BASE)
 
 clean:      ## remove .venv/ and what the tools left behind
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,92 @@
+"""The image that installs cdi-runc on the host that it runs on, for Podman's containers and for a Kubernetes node."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from integration.bundles import PROBE, REQUEST, WITH, report
+from integration.engines.image import FULL_NAME, make_image
+from integration.engines.kubelet import Kubelet
+from integration.engines.test_containerd import SETTINGS
+from integration.packaging.conftest import ROOTS, TREE
+from integration.packaging.machine import Machine
+
+IMAGE = "localhost/cdi-runc:0.1.0"
+ON_HOST = f"podman run --rm --network=none --privileged --pid=host {IMAGE}"
+CDICTL = "/opt/cdi-runc/bin/cdictl"
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image, made from Debian 13 as debootstrap leaves it."""
+    if os.geteuid() != 0 or not shutil.which("podman") or not (ROOTS / "debian-13").exists():
+        pytest.skip("an image is made by root, with podman, from a Debian 13 (make engines clean-roots)")
+    directory = tmp_path_factory.mktemp("image")
+    podman = f"podman --storage-driver=vfs --root={directory}/root --runroot={directory}/run --cgroup-manager=cgroupfs"
+    environ = os.environ | {"PODMAN": f"{podman}", "PIP": str(Path(sys.executable).with_name("pip"))}
+    script = f"""
+    packaging/pyz/build dist
+    tar -C {ROOTS}/debian-13 -c . | {podman} import --quiet - localhost/debian-13
+    BUILDAH_ISOLATION=chroot packaging/image/build localhost/debian-13
+    {podman} save --quiet --output {directory}/image.tar {IMAGE}
+    rm -rf {directory}/root {directory}/run
+    """
+    done = subprocess.run(["sh", "-ec", script], cwd=TREE, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return directory / "image.tar"
+
+
+@pytest.fixture
+def loaded(machine: Machine, archive: Path) -> Machine:
+    """A machine that has the image."""
+    os.link(archive, machine.shared / "cdi-runc.tar")
+    machine.must('podman load --input "$0"/cdi-runc.tar', str(machine.shared))
+    return machine
+
+
+@pytest.mark.parametrize("missing", ["/nothing", "/usr/bin/python3* /usr/lib/python3*"])
+def test_what_it_installs_works_and_goes_without_a_trace(loaded: Machine, missing: str) -> None:
+    loaded.must(f"rm -rf {missing}")
+    loaded.before = loaded.files()
+    loaded.must(f"{ON_HOST} install podman")
+    assert loaded.container("/opt/cdi-runc/bin/cdi-runc") == WITH
+    assert loaded.problems(CDICTL) == []
+    assert "podman: cdi-runc is /opt/cdi-runc/bin/cdi-runc" in loaded.must(f"{CDICTL} engine status")
+    loaded.must(f"{ON_HOST} uninstall")
+    assert loaded.changes() == set()
+
+
+def test_a_pod_gets_its_device(loaded: Machine) -> None:
+    settings = SETTINGS.replace("  enable_cdi = {enable_cdi}\n", "")
+    loaded.host.write("/etc/containerd/config.toml", settings)
+    loaded.host.write("/etc/cdi/widget.json", loaded.spec)
+    loaded.before = loaded.files()
+    loaded.must(f"{ON_HOST} install containerd")
+
+    log = loaded.shared / "containerd.log"
+    daemon = loaded.host.start("containerd", log=log)
+    loaded.host.wait_for("ctr", "version", daemon=daemon, log=log)
+    image = make_image(loaded.shared)
+    loaded.must('ctr --namespace k8s.io images import --snapshotter=native "$0"', str(image))
+    kubelet = Kubelet(loaded.host.path("/run/containerd/containerd.sock"), FULL_NAME, loaded.shared / "pods")
+    pod = kubelet.run_pod(REQUEST)
+    assert report(kubelet.run_container(pod, ["sh", "-c", PROBE])) == WITH
+
+    assert "not removed, since an engine still needs it" in loaded.run(f"{ON_HOST} uninstall").stderr
+    kubelet.close()
+    loaded.must(f"{ON_HOST} uninstall")
+    assert loaded.host.path("/etc/containerd/config.toml").read_text() == settings
+    assert {line for line in loaded.changes() if "containerd" not in line} == set()
+
+
+def test_an_engine_that_is_none_is_named(loaded: Machine) -> None:
+    assert "'dokcer'" in loaded.run(f"{ON_HOST} install dokcer").stderr
+
+
+def test_it_must_see_the_host(loaded: Machine) -> None:
+    done = loaded.run(f"podman run --rm --network=none --privileged {IMAGE} install")
+    assert (done.returncode, "run it with --pid=host" in done.stderr) == (1, True)
