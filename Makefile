@@ -6,7 +6,7 @@ SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps engines engines-newer clean-roots venv demo test test-unit lint vectors bench install uninstall \
-    deb rpm wheel pyz image clean
+    deb rpm wheel pyz image release clean
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ pyz: venv   ## build dist/cdi-runc.pyz, which installs itself on a host that has
 
 image: pyz  ## build the image localhost/cdi-runc:VERSION, which installs cdi-runc on its host; BASE names another Debian
 	@packaging/image/build $(BASE)
+
+release: venv ## build all of these but the image from the last commit into dist/, with SHA256SUMS and a bill of materials
+	@packaging/dev/install-deps packages
+	@BUILD_PYTHON=$(CURDIR)/$(BIN)/python PIP=$(CURDIR)/$(BIN)/pip packaging/release dist
 
 clean:      ## remove .venv/ and what the tools left behind
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
