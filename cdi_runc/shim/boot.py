@@ -1,4 +1,4 @@
-"""Start the shim the slow way: `python3 -I -S boot.py FULL_PYTHON SELF LC_CTYPE STAT RUNTIME CONFIG ARGS...`.
+"""Start the shim the slow way: `python3 -I -S boot.py FULL_PYTHON SELF LC_ALL STAT RUNTIME CONFIG ARGS...`.
 
 For the first start with a version of Python, and after a change of the sources: it imports the hot modules one by one,
 and freezes them for the next (freeze.py), which launcher.sh then starts from that one file.

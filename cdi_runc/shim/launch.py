@@ -20,14 +20,14 @@ class Launch:
 
     def __init__(self, argv: list[str]) -> None:
         """Take the command line of boot.py."""
-        _, self.full_python, self.self_path, lc_ctype, stat, self.runtime, self.config, *self.args = argv
+        _, self.full_python, self.self_path, lc_all, stat, self.runtime, self.config, *self.args = argv
         self.shim = __file__.rpartition("/")[0]
         self.name = self.self_path.rpartition("/")[2].removeprefix("cdi-")
-        # Python may have set LC_CTYPE (PEP 538); the launcher gives the caller's as '=value', or '' where it had none.
+        # The launcher set LC_ALL; it gives the caller's as '=value', or '' where there was none.
         self.environ: dict[bytes, bytes] = dict(posix.environ)
-        self.environ.pop(b"LC_CTYPE", None)
-        if lc_ctype:
-            self.environ[b"LC_CTYPE"] = lc_ctype[1:].encode("utf-8", "surrogateescape")
+        self.environ.pop(b"LC_ALL", None)
+        if lc_all:
+            self.environ[b"LC_ALL"] = lc_all[1:].encode("utf-8", "surrogateescape")
         # proc_pid_stat(5), before Python ignored signals of its own; the 33rd field is the mask.
         self.ignored = int((stat.rpartition(")")[2].split()[33 - 3 :] or "0")[0])
 

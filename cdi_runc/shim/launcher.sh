@@ -15,9 +15,10 @@ _cdi_python='' # the interpreter for the hot path, a bare one that starts fast
 _cdi_full=''   # the interpreter that has PyYAML and jsonschema, for what may be slow
 _cdi_lib=''    # the directory that holds the package cdi_runc
 
-# Hand over to Python, with what it can no longer see for itself: our name, the LC_CTYPE that it may override
-# (PEP 538), what stat said before it ignored SIGPIPE and SIGXFSZ. First choice is code that was frozen for a version
-# of Python that is here; else boot.py, which any version can run and which freezes it.
+# Hand over to Python, with what it can no longer see for itself: our name, what stat said before it ignored SIGPIPE
+# and SIGXFSZ, the caller's LC_ALL, which is C meanwhile: it starts sooner so, and sets no LC_CTYPE (PEP 538). First
+# choice is code that was frozen for a version of Python that is here; else boot.py, which any can run and which
+# freezes it.
 _cdi_ask_python() {
     [ -n "$_cdi_lib" ] || _cdi_find_lib
     _cdi_python=${_cdi_python:-/usr/bin/python3} _cdi_start=$_cdi_lib/cdi_runc/shim/boot.py
@@ -31,7 +32,8 @@ _cdi_ask_python() {
     for _cdi_try in "$_cdi_python" /usr/local/bin/python3 "$_cdi_full"; do
         if [ -x "$_cdi_try" ]; then
             IFS= read -r _cdi_stat 2>/dev/null </proc/self/stat
-            set -- "$_cdi_full" "$0" "${LC_CTYPE+=$LC_CTYPE}" "${_cdi_stat-}" "$_cdi_runtime" "$_cdi_config" "$@"
+            set -- "$_cdi_full" "$0" "${LC_ALL+=$LC_ALL}" "${_cdi_stat-}" "$_cdi_runtime" "$_cdi_config" "$@"
+            export LC_ALL=C
             # shellcheck disable=SC2093  # the loop goes on only where there was nothing to exec
             exec "$_cdi_try" -I -S -X utf8 "$_cdi_start" "$@"
         fi
