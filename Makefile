@@ -13,6 +13,7 @@ help:       ## list these commands
 
 deps:       ## install what the tests need from the distribution (apt, as root)
 	@packaging/dev/install-deps test
+	@packaging/dev/install-deps packages
 
 engines:    ## install the distribution's Docker, Podman and containerd for their tests (apt, as root)
 	@packaging/dev/install-engines
