@@ -26,21 +26,21 @@ def requested(config: "Mapping[str, object]", sources: "Sources") -> list[str]:
     directory or None), `env` (a variable's name or None).
     Raises ShimError for a request that no device can be meant by.
     """
-    names: list[str] = []
     annotations = config.get("annotations") or {}
     if not isinstance(annotations, dict):
         raise ShimError("config.json: annotations: an object is wanted")
     if any(annotations.get(key) == value for key, value in SANDBOX.items()):
-        return names
-    names += parse_annotations(annotations, sources["annotations"])[1]
+        return []
+    names = parse_annotations(annotations, sources["annotations"])[1]
+    others: list[str] = []  # which nobody has checked yet
     if sources["mounts"]:
-        names += [name for name in (_of_mount(mount, sources["mounts"]) for mount in _mounts(config)) if name]
+        others += [name for name in (_of_mount(mount, sources["mounts"]) for mount in _mounts(config)) if name]
     if sources["env"]:
-        names += _of_variable(config, sources["env"])
-    for name in names:
+        others += _of_variable(config, sources["env"])
+    for name in others:
         if not is_qualified_name(name):
             raise ShimError(f"{name!r} is no CDI device: vendor.com/class=name is wanted")
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(names + others))
 
 
 def without_markers(config: "Mapping[str, object]", sources: "Sources") -> "list[object] | None":
