@@ -95,6 +95,21 @@ class Host:
                 stderr=said,
             )
 
+    def run_unit(self, name: str, *argv: str, ready: str, log: Path) -> None:
+        """Starts a daemon that `systemctl restart NAME` restarts in this host, and waits until `ready` (sh) succeeds.
+
+        The host has no systemd; unit.sh and systemctl.sh do this much of what it does.
+        """
+        here = Path(__file__).parent
+        self.run("ln", "-sf", str(here / "systemctl.sh"), "/usr/bin/systemctl")
+        daemon = self.start("sh", str(here / "unit.sh"), name, ready, *argv, log=log)
+        self.wait_for("sh", "-c", ready, daemon=daemon, log=log)
+
+    def restarts(self, unit: str) -> int:
+        """How often a unit has been restarted by systemctl."""
+        path = self.path(f"/run/units/{unit}.restarts")
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
     def wait_for(self, *argv: str, daemon: "subprocess.Popen[bytes]", log: Path, seconds: float = 30) -> None:
         """Waits until a command succeeds, which shows that `daemon` is up; raises RuntimeError with its log if not."""
         deadline = time.monotonic() + seconds
