@@ -1,14 +1,14 @@
 """A machine to spoil: this one's file system, or another's, with everything that is written kept in memory.
 
 Engines run in it at their usual places (/etc/docker, /run, /var/lib) and touch nothing of the real machine's but
-its cgroups. Knows Linux namespaces; knows no engine.
+its cgroups and, unless it gets addresses of its own, its network. Knows Linux namespaces; knows no engine.
 """
 
 import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin", "HOME": "/root", "LANG": "C.UTF-8"}
@@ -23,16 +23,18 @@ NEW_NAMESPACES = (
 class Host:
     """The machine, from when it is made until `close`; all its processes end with it, and with ours."""
 
-    def __init__(self, lower: Path, shared: Path, tree: Path) -> None:
+    def __init__(self, lower: Path, shared: Path, tree: Path, addresses: Sequence[str] = ()) -> None:
         """Raises RuntimeError with mount's own words where the kernel or a container around us forbids it.
 
         `lower` is the root directory to start from; `shared` is a directory that it has in common with us, and `tree`
-        another that it may only read, each at the same path in it.
+        another that it may only read, each at the same path in it. With `addresses`, which it answers to besides
+        127.0.0.1, it has a network of its own, from which no way leads out; without, it has ours.
         """
         self.shared = shared
+        self._network = ["--net"] if addresses else []
         room = Path(__file__).with_name("room.sh")
         self._holder = subprocess.Popen(
-            [*NEW_NAMESPACES, "sh", *map(str, (room, lower, shared, tree))],
+            [*NEW_NAMESPACES, *self._network, "sh", *map(str, (room, lower, shared, tree)), *addresses],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -67,7 +69,7 @@ class Host:
         return int(found[1]), int(found[2])
 
     def run(
-        self, *argv: str, timeout: float = 60, env: Mapping[str, str] | None = None
+        self, *argv: str, timeout: float = 60, env: Mapping[str, str] | None = None, stdin: str = ""
     ) -> "subprocess.CompletedProcess[str]":
         """Runs a command in the host, as its root, and gives its status and what it said; for `timeout` seconds."""
         # Files, not pipes: what a command leaves running would keep a pipe open, and the reader waiting.
@@ -75,7 +77,7 @@ class Host:
             done = subprocess.run(
                 [*self._entry(), *argv],
                 env={**ENVIRONMENT, **(env or {})},
-                stdin=subprocess.DEVNULL,
+                input=stdin.encode(),
                 stdout=out,
                 stderr=err,
                 timeout=timeout,
@@ -125,4 +127,5 @@ class Host:
 
     def _entry(self) -> list[str]:
         namespaces = f"/proc/{self._holder.pid}/ns"
-        return ["nsenter", f"--mount={namespaces}/mnt", f"--pid={namespaces}/pid_for_children", "--"]
+        network = [f"{option}={namespaces}/net" for option in self._network]
+        return ["nsenter", f"--mount={namespaces}/mnt", f"--pid={namespaces}/pid_for_children", *network, "--"]

@@ -1,12 +1,16 @@
 #!/bin/sh
-# room.sh LOWER SHARED TREE: makes a machine to spoil out of the file system LOWER and stays as its init process.
-# Runs in new mount and process namespaces (host.py). Prints "ready" when all stands.
+# room.sh LOWER SHARED TREE [ADDRESS]...: makes a machine to spoil out of the file system LOWER and stays as its init
+# process. Runs in new mount and process namespaces, and with ADDRESSes in a new network (host.py). Prints "ready" when
+# all stands.
 #
 # Everything written goes to memory, over LOWER, and is gone with the namespace. Through come only the devices, sysfs
 # (for the cgroups), SHARED (writable, at its own path) and TREE (read-only, at its own path).
 set -eu
 
 lower=$1 shared=$2 tree=$3
+shift 3
+for address do ip address add "$address" dev lo; done
+[ $# = 0 ] || ip link set lo up
 
 room=$shared/room
 mkdir "$room"

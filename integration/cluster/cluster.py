@@ -1,0 +1,161 @@
+"""A Kubernetes cluster of one node, in a machine to spoil: the real programs, and pods that really run.
+
+Knows in which order the parts come up; how they are called is in parts.py, and an engine's ways are in engine.py.
+There is no kube-proxy and no DNS: the one service that pods can reach is `kubernetes`, by its address.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from integration.cluster import parts
+from integration.cluster.cgroups import make_cgroup, remove_cgroup
+from integration.cluster.credentials import Credentials
+from integration.cluster.engine import ENGINES
+from integration.engines.host import Host
+from integration.engines.image import make_image
+
+# No package registry has the first four, so there is a place for them.
+PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "etcd", "kubectl", "helm")
+PLACE = os.environ.get("CDI_RUNC_KUBERNETES", "/usr/local/lib/kubernetes-tools")
+
+# A kubelet sets these sysctls, which are the kernel's and would outlast the machine to spoil; here it sets files.
+SPARE_THE_KERNEL = """
+for name in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops \
+    kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
+    file=$(mktemp)
+    cat /proc/sys/$name > "$file"
+    mount --bind "$file" /proc/sys/$name
+done
+"""
+
+
+def find(program: str) -> str | None:
+    """The path of a program that clusters are made of, or None."""
+    return shutil.which(program) or shutil.which(program, path=PLACE)
+
+
+class Cluster:
+    """The cluster, from when it is made until `close`. Its pods can have the images that were loaded, and probe:1."""
+
+    node = parts.NODE
+
+    def __init__(self, host: Host, engine: str = "containerd") -> None:
+        """Starts everything, in a host with parts.ADDRESSES; raises RuntimeError with the ends of the logs if in vain.
+
+        `engine` is a key of ENGINES.
+        """
+        self.host = host
+        self._engine = ENGINES[engine]
+        self._directory = host.shared / "cluster"
+        self._directory.mkdir()
+        # A kubelet removes what it doesn't know below its cgroup, such as the pods of another.
+        self._cgroup = f"cdi-runc-cluster-{os.getpid()}"
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self._credentials = Credentials(self._directory / "credentials")
+        self._environment = {"KUBECONFIG": self._credentials.kubeconfig("admin")}
+        try:
+            self._bring_up(engine)
+        except BaseException:
+            self.close()
+            raise
+
+    def kubectl(self, *args: str, stdin: str = "") -> str:
+        """What a command of kubectl's prints, which must succeed."""
+        return self._must("kubectl", *args, stdin=stdin)
+
+    def helm(self, *args: str) -> str:
+        """What a command of helm's prints, which must succeed."""
+        return self._must("helm", *args)
+
+    def wait(self, *args: str) -> str:
+        """What `kubectl wait` prints; the thing waited for must come about within a minute."""
+        return self.kubectl("wait", "--timeout=60s", *args)
+
+    def load(self, archive: Path) -> None:
+        """Gives the engine an image's archive, which the host must see at this path."""
+        done = self.host.run("sh", "-c", self._engine.load, str(archive), timeout=120)
+        if done.returncode != 0:
+            raise RuntimeError(f"{archive} can't be loaded: {done.stderr}")
+
+    def close(self) -> None:
+        """Ends the machine with all that runs in it, and removes the cgroups that its pods had."""
+        self.host.close()
+        remove_cgroup(self._cgroup)
+
+    def _bring_up(self, engine: str) -> None:
+        credentials = self._credentials
+        parts.issue_credentials(credentials)
+        self._bring_programs()
+        self._start(*parts.etcd())
+        self._start(*parts.api_server(credentials))
+        self._start_engine(engine)
+        self._until("get", "--raw=/readyz")
+        self._start(*parts.controller_manager(credentials))
+        self._start(*parts.scheduler(credentials))
+        self._start_kubelet()
+        self._until("get", f"node/{self.node}", "serviceaccount/default")
+        self._until("wait", "--timeout=1s", "--for=condition=Ready", f"node/{self.node}")
+
+    def _bring_programs(self) -> None:
+        """Puts the programs where the host sees them, under the names by which one that is several knows its part."""
+        (self._directory / "bin").mkdir()
+        for program in PROGRAMS:
+            found = find(program)
+            if found is None:
+                raise RuntimeError(f"no {program} on PATH or in {PLACE}")
+            source, target = os.path.realpath(found), self._path(program)
+            try:
+                os.link(source, target)
+            except OSError:  # on another file system
+                shutil.copy2(source, target)
+
+    def _start_engine(self, name: str) -> None:
+        for path, text in self._engine.settings.items():
+            self.host.write(path, text)
+        self.host.write("/etc/cni/net.d/10-pods.conflist", parts.POD_NETWORK)
+        self.host.run_unit(name, *self._engine.daemon, ready=self._engine.ready, log=self._log(name))
+        self.load(make_image(self._directory))
+
+    def _start_kubelet(self) -> None:
+        make_cgroup(self._cgroup)
+        self.host.run("sh", "-ec", SPARE_THE_KERNEL)
+        self.host.write("/etc/machine-id", f"{os.getpid():032x}\n")
+        path = "/var/lib/kubelet/config.yaml"
+        config = parts.kubelet_config(self._credentials, self._engine.socket, f"/{self._cgroup}")
+        self.host.write(path, json.dumps(config))
+        self._start(*parts.kubelet(self._credentials, path))
+
+    def _start(self, program: str, *args: str) -> None:
+        self._daemons[program] = self.host.start(self._path(program), *args, log=self._log(program))
+
+    def _until(self, *args: str, seconds: float = 60) -> None:
+        """Waits until a command of kubectl's succeeds."""
+        deadline = time.monotonic() + seconds
+        while (said := self._run("kubectl", *args)).returncode != 0:
+            ended = [name for name, daemon in self._daemons.items() if daemon.poll() is not None]
+            if ended or time.monotonic() > deadline:
+                logs = "\n".join(self._end_of(name) for name in ended or self._daemons)
+                raise RuntimeError(f"the cluster does not come up: {said.stderr}{logs}")
+            time.sleep(0.1)
+
+    def _must(self, program: str, *args: str, stdin: str = "") -> str:
+        done = self._run(program, *args, stdin=stdin)
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} {' '.join(args)}: {done.stderr}")
+        return done.stdout
+
+    def _run(self, program: str, *args: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        return self.host.run(self._path(program), *args, env=self._environment, stdin=stdin, timeout=300)
+
+    def _path(self, program: str) -> str:
+        return str(self._directory / "bin" / program)
+
+    def _log(self, name: str) -> Path:
+        return self._directory / f"{name}.log"
+
+    def _end_of(self, name: str) -> str:
+        return "\n".join([f"{name} says last:", *self._log(name).read_text().splitlines()[-10:]])
