@@ -1,7 +1,7 @@
-"""`python -m integration.bench [--rounds N] [--json FILE]`: one table of what the shim adds to a container's life.
+"""`python -m integration.bench [--bin DIR] [--rounds N] [--json FILE]`: what the shim adds to a container's life.
 
 Every figure is the median over runs in turns of the whole process, less that of the same call of the bare runtime.
-docs/performance.md says what each means.
+docs/performance.md says what each means. It runs on any host that cdi-runc runs on: imports no more than that needs.
 """
 
 import argparse
@@ -22,9 +22,7 @@ from integration.bench.hosts import Host, a_device_of, jetson_specs, make_bundle
 from integration.bench.measure import Case, run_interleaved, spawn, timed
 from integration.bundles import make_bundle as make_rootfs_bundle
 from integration.bundles import oci_config, static_busybox
-from integration.conftest import OUT_OF_HYBRID
 
-BIN = Path(sys.executable).parent
 COMMENT = "".join(
     f"# {line}\n" for line in ("cdi-runc: its settings, here at their defaults.", "restore: ignore", "") * 3
 )
@@ -34,12 +32,12 @@ Row = tuple[str, float, float | None]  # what, ms (or another unit in the name),
 
 
 class Bench:
-    """The places and commands of one run."""
+    """The places and commands of one run. `programs` is the directory of the cdi-runc and the cdictl to measure."""
 
-    def __init__(self, root: Path, bundles: Path, rounds: int) -> None:
+    def __init__(self, root: Path, bundles: Path, programs: Path, stub: Path | None, rounds: int) -> None:
         self.root, self.bundles, self.rounds = root, bundles, rounds
-        self.stub = hosts.compile_stub(root)
-        self.shim = str(BIN / "cdi-runc")
+        self.stub = stub or hosts.compile_stub(root)
+        self.shim, self.cdictl = str(programs / "cdi-runc"), str(programs / "cdictl")
         jetsons = jetson_specs()
         device = a_device_of(jetsons["jetson0.yaml"])
         crowd = {f"v{n}.json": small_spec(f"vendor{n}.com", 8) for n in range(99)} | {"v.json": small_spec(devices=8)}
@@ -122,12 +120,11 @@ class Bench:
             ("50 creates at once, a spec changed", stale, None),
         ]
 
-    def cdictl(self) -> list[Row]:
-        """How long people wait for the first word, from a fresh snapshot."""
+    def first_words(self) -> list[Row]:
+        """How long people wait for cdictl's, from a fresh snapshot."""
         crowd = self.hosts["100 vendors x 8 devices"]
-        program = str(BIN / "cdictl")
-        version = Case("cdictl --version (ms in all)", [program, "--version"])
-        devices = Case("cdictl devices, 100 specs (ms in all)", [program, "--config", str(crowd.config), "devices"])
+        version = Case("cdictl --version (ms in all)", [self.cdictl, "--version"])
+        devices = Case("cdictl devices, 100 specs (ms in all)", [self.cdictl, "--config", str(crowd.config), "devices"])
         run_interleaved([version, devices], min(self.rounds, 20))
         return [(version.name, version.median, 120), (devices.name, devices.median, 500)]
 
@@ -152,6 +149,8 @@ class Bench:
         root = ["--root", str(self.root / f"state-{name}")]
         ways = {"bare": [runtime], "shim": [self.shim, f"--cdi-runtime={runtime}", f"--cdi-config={host.config}"]}
         if name == "crun" and os.path.ismount("/sys/fs/cgroup/unified"):
+            from integration.conftest import OUT_OF_HYBRID  # and pytest, which only a host of these tests has
+
             out = [shutil.which(OUT_OF_HYBRID[0]) or OUT_OF_HYBRID[0], *OUT_OF_HYBRID[1:]]
             ways = {way: [*out, *command] for way, command in ways.items()}
         took: dict[str, list[float]] = {way: [] for way in ways}
@@ -179,6 +178,10 @@ class Bench:
 def main() -> None:
     """Measure, print the table, and write it as JSON where that is wanted."""
     parser = argparse.ArgumentParser(description="Measure what the shim adds to a container's life.")
+    parser.add_argument(
+        "--bin", type=Path, default=Path(sys.executable).parent, help="where cdi-runc and cdictl are (default: here)"
+    )
+    parser.add_argument("--stub", type=Path, help="what hosts.py compiles, for a host without a compiler")
     parser.add_argument("--rounds", type=int, default=60, help="runs of each command (default 60)")
     parser.add_argument("--json", type=Path, help="a file to write the figures to")
     arguments = parser.parse_args()
@@ -189,11 +192,11 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix=prefix) as root,
         tempfile.TemporaryDirectory(prefix=prefix, dir=memory) as bundles,
     ):
-        bench = Bench(Path(root), Path(bundles), arguments.rounds)
+        bench = Bench(Path(root), Path(bundles), arguments.bin, arguments.stub, arguments.rounds)
         parts: list[Callable[[], list[Row]]] = [
             bench.over_a_stub,
             bench.fifty_at_once,
-            bench.cdictl,
+            bench.first_words,
             bench.over_real_runtimes,
         ]
         for part in parts:
