@@ -35,7 +35,7 @@ done
 
 def find(program: str) -> str | None:
     """The path of a program that clusters are made of, or None."""
-    return shutil.which(program) or shutil.which(program, path=PLACE)
+    return shutil.which(program, path=os.pathsep.join((PLACE, os.environ["PATH"])))
 
 
 class Cluster:
@@ -52,6 +52,8 @@ class Cluster:
         self._engine = ENGINES[engine]
         self._directory = host.shared / "cluster"
         self._directory.mkdir()
+        # Where the programs are, for the host and for a pod that mounts it.
+        self.programs = self._directory / "bin"
         # A kubelet removes what it doesn't know below its cgroup, such as the pods of another.
         self._cgroup = f"cdi-runc-cluster-{os.getpid()}"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
@@ -102,11 +104,11 @@ class Cluster:
 
     def _bring_programs(self) -> None:
         """Puts the programs where the host sees them, under the names by which one that is several knows its part."""
-        (self._directory / "bin").mkdir()
+        self.programs.mkdir()
         for program in PROGRAMS:
             found = find(program)
             if found is None:
-                raise RuntimeError(f"no {program} on PATH or in {PLACE}")
+                raise RuntimeError(f"no {program} in {PLACE} or on PATH")
             source, target = os.path.realpath(found), self._path(program)
             try:
                 os.link(source, target)
@@ -152,7 +154,7 @@ class Cluster:
         return self.host.run(self._path(program), *args, env=self._environment, stdin=stdin, timeout=300)
 
     def _path(self, program: str) -> str:
-        return str(self._directory / "bin" / program)
+        return str(self.programs / program)
 
     def _log(self, name: str) -> Path:
         return self._directory / f"{name}.log"

@@ -1,6 +1,6 @@
 """The container engines that a kubelet can have: how each is set up, started and given an image.
 
-Knows nothing of Kubernetes but that it has image tools of its own namespace; knows nothing of cdi-runc.
+Knows nothing of Kubernetes but where it looks for its images, and nothing of cdi-runc.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ class Engine:
     socket: str
 
 
-# containerd 2 reads the format of 1.x as well. `disable_apparmor` and `restrict_oom_score_adj` are for a machine without
-# AppArmor and without the right to lower an OOM score.
+# In the format of containerd 1, which 2 reads as well. `disable_apparmor` and `restrict_oom_score_adj` are for a machine
+# without AppArmor and without the right to lower an OOM score.
 CONTAINERD = f"""\
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]
