@@ -48,7 +48,7 @@ lint: venv  ## ruff, mypy --strict, the layers of the imports, shellcheck
 vectors: venv  ## refill tests/cdi/vectors from the conformance folder FROM=DIR
 	@$(BIN)/python tests/cdi/fill_vectors.py $(FROM)
 
-bench: venv  ## measure what the shim costs (docs/performance.md explains the figures), or the installed one, FROM=/usr/bin
+bench: venv  ## measure what the shim costs (docs/performance.md), or the installed one: FROM=/usr/bin
 	@$(BIN)/python -m integration.bench $(if $(FROM),--bin $(FROM))
 
 install:    ## install for this host: PREFIX (/usr/local), DESTDIR, PYTHON (/usr/bin/python3); docs/install.md

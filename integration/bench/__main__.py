@@ -185,6 +185,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60, help="runs of each command (default 60)")
     parser.add_argument("--json", type=Path, help="a file to write the figures to")
     arguments = parser.parse_args()
+    if not (arguments.bin / "cdi-runc").exists():
+        parser.error(f"no cdi-runc in {arguments.bin}")
     rows: list[Row] = []
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # engines keep their bundles under /run
     prefix = "cdi-runc-bench-"

@@ -141,7 +141,7 @@ def start(shared: Path, debian: str, built: Path, stack: ExitStack) -> Machine:
 def install(names: Sequence[str], directory: Path, stack: ExitStack) -> list[Installation]:
     """An installation by each of these ways on each Debian."""
     built = build(directory, stack)
-    installations = []
+    installations: list[Installation] = []
     for debian in DEBIANS:
         for name in names:
             machine = start(directory / str(len(installations)), debian, built, stack)
