@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import click
@@ -28,12 +28,14 @@ ROOTS = (
     "/run/user/*/crun",
 )
 
-# Where engines make bundles: containerd and k3s, Docker's own containerd, Podman and CRI-O, Podman's plain users.
+# Where engines make bundles: containerd and k3s, Docker's own containerd, Podman, CRI-O, Podman's plain users. CRI-O
+# keeps the config.json as it was before cdi-runc where Podman has its bundles, so its own place comes after that.
 BUNDLES = (
     "/run/containerd/io.containerd.runtime.v2.task/*/{id}",
     "/run/k3s/containerd/io.containerd.runtime.v2.task/*/{id}",
     "/run/docker/containerd/daemon/io.containerd.runtime.v2.task/*/{id}",
     "/var/lib/containers/storage/*-containers/{id}/userdata",
+    "/run/containers/storage/*-containers/{id}/userdata",
     "~/.local/share/containers/storage/*-containers/{id}/userdata",
 )
 
@@ -50,8 +52,7 @@ class Container:
 def find(name: str) -> Container:
     """The container of that id, beginning of an id, or name in Docker or Podman; ClickException where none is found."""
     for wanted in (name, _id_of(name)):
-        known = {container.bundle: container for container in (*left_bundles(wanted + "*"), *_with_state())}
-        found = [container for container in known.values() if wanted and container.id.startswith(wanted)]
+        found = [container for container in _all(wanted + "*") if wanted and container.id.startswith(wanted)]
         exact = [container for container in found if container.id == wanted]
         if len(exact or found) > 1:
             raise click.ClickException(f"{name} is the beginning of {', '.join(each.id for each in found[:5])}")
@@ -66,13 +67,18 @@ def find(name: str) -> Container:
 def newest() -> tuple[Container, float] | None:
     """The container whose config.json was written last, and when (seconds since 1970)."""
     found = []
-    for container in (*left_bundles("*"), *_with_state()):
+    for container in _all("*"):
         try:
             found.append((os.stat(os.path.join(container.bundle, "config.json")).st_mtime, container.pid, container))
         except OSError:
             continue
     last = max(found, key=lambda each: each[:2], default=None)
     return (last[2], last[0]) if last else None
+
+
+def _all(id_pattern: str) -> Iterable[Container]:
+    """Each container once, as its runtime knows it if one does; of those that run, also others than the pattern's."""
+    return {container.id: container for container in (*left_bundles(id_pattern), *_with_state())}.values()
 
 
 def left_bundles(id_pattern: str) -> Iterator[Container]:

@@ -165,6 +165,16 @@ def test_a_container_is_found_by_its_runtimes_state(
     assert containers.find("abc") == containers.find("abc123") == Container("abc123", str(directory), 1)
 
 
+def test_a_container_of_two_places_is_the_one_that_its_runtime_was_given(state: Path, bundle: Bundle) -> None:
+    """CRI-O keeps a second config.json of each, as it was before the runtime came."""
+    directory = bundle({})
+    (state / "tasks/abc123").mkdir(parents=True)
+    (state / "tasks/abc123/config.json").write_text("{}")
+    (state / "run/runc/abc123").mkdir(parents=True)
+    (state / "run/runc/abc123/state.json").write_text(json.dumps({"pid": 1, "bundle": str(directory)}))
+    assert containers.find("abc") == containers.find("abc123") == Container("abc123", str(directory), 1)
+
+
 def test_a_container_is_found_by_its_bundle(cdictl: Cdictl, state: Path) -> None:
     for name in ("abc1", "abc2"):
         (state / "tasks" / name).mkdir(parents=True)
