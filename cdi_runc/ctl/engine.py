@@ -104,7 +104,8 @@ def enable(options: Options, /, name: str, runtime_name: str, wrap: str, config:
     """Register cdi-runc as a runtime of ENGINE. What its files held before comes back with `disable`."""
     module = engine_of(name)
     found = module.find(config)
-    path, scripts = launcher.launcher(wrap, runtime_name, options.config)
+    behind = launcher.behind(wrap, module.runtimes(found))
+    path, scripts = launcher.launcher(behind, runtime_name, options.config)
     wish = Wish(runtime_name, path, wrap, how["set_as_default"], how["drop_in"])
     outcome = registration.enable(
         module,
@@ -119,7 +120,7 @@ def enable(options: Options, /, name: str, runtime_name: str, wrap: str, config:
     _report(outcome, f"{name}: {runtime_name} is registered", how["dry_run"])
     if not how["dry_run"]:
         _say_reload(module.reload_command(found, gone=False), name, how["restart"])
-        for line in [*launcher.missing_runtime(wrap), *module.advice(found, wish)]:
+        for line in [*launcher.missing_runtime(behind), *module.advice(found, wish)]:
             click.echo(f"  {line}")
 
 

@@ -95,6 +95,9 @@ def runtime_chosen(case: Case) -> Iterator[Step]:
         yield Step("problem", f"the engine started this container with {called}, not with cdi-runc: {advice}")
     elif called:
         yield Step("ok", f"the engine called {called}")
+    if called and (named := launcher.named_in(called)):
+        yield Step("ok", f"that hands over to {named}, which it names")
+        return
     name = os.path.basename(called).removeprefix("cdi-") if called else "runc"
     name = name if name in RUNTIMES else "runc"
     try:

@@ -12,7 +12,7 @@ import shutil
 import sys
 
 from cdi_runc.engines import journal
-from cdi_runc.engines.engine import EngineError, FilePlan, Put
+from cdi_runc.engines.engine import EngineError, FilePlan, Put, Runtimes
 
 
 def launcher(wraps: str, runtime: str, settings: str | None) -> tuple[str, list[FilePlan]]:
@@ -33,6 +33,24 @@ def launcher(wraps: str, runtime: str, settings: str | None) -> tuple[str, list[
     path = os.path.join(journal.state_directory(), "bin", runtime)
     script = f'#!/bin/sh\nexec {shlex.join(arguments)} "$@"\n'
     return path, [FilePlan(path, "text", (Put((), script),), mode=0o755)]
+
+
+def behind(wraps: str, known: Runtimes) -> str:
+    """What an engine runs under the name `wraps`, if that is another file than the name leads to on PATH.
+
+    CRI-O's packages, for one, have a runc and a crun of their own, in /usr/libexec/crio.
+    """
+    path, found = str(known.handlers.get(wraps, {}).get("path")), shutil.which(wraps)
+    if not os.path.isabs(path) or not os.access(path, os.X_OK) or is_ours(path):
+        return wraps
+    return wraps if found and os.path.samefile(path, found) else path
+
+
+def named_in(path: str) -> str | None:
+    """The runtime that a script of ours names; None for all other launchers, and where it names none."""
+    script = journal.read(path) if path.startswith(os.path.join(journal.state_directory(), "bin/")) else None
+    words = shlex.split(script or "", comments=True)
+    return next((word.partition("=")[2] for word in words if word.startswith("--cdi-runtime=")), None)
 
 
 def installed(name: str) -> str:

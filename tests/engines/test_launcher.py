@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cdi_runc.engines import journal, launcher
-from cdi_runc.engines.engine import EngineError
+from cdi_runc.engines.engine import EngineError, Runtimes
 from tests.engines.conftest import Command
 
 
@@ -56,3 +56,28 @@ def test_what_is_no_runtime_is_said(wraps: str, command: Command) -> None:
 def test_a_launcher_that_is_not_installed_is_said() -> None:
     with pytest.raises(EngineError, match="cdi-nonesuch is not installed"):
         launcher.launcher("nonesuch", "x", None)
+
+
+def test_the_engines_own_runtime_comes_before_another_of_its_name(tmp_path: Path, command: Command) -> None:
+    on_path = command("runc", "")
+    own, link = tmp_path / "runc", tmp_path / "link"
+    own.touch(0o755)
+    link.symlink_to(on_path)
+
+    def behind(path: Path | str) -> str:
+        return launcher.behind("runc", Runtimes("runc", {"runc": {"path": str(path)}}))
+
+    assert behind(own) == str(own)
+    assert [behind(path) for path in ("runc", link, tmp_path / "gone", command("cdi-runc", ""))] == ["runc"] * 4
+    assert launcher.behind("crun", Runtimes("runc", {})) == "crun"
+
+
+def test_a_script_tells_which_runtime_it_names(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "state_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(launcher, "installed", lambda name: f"/usr/bin/{name}")
+    runtime = str(command("my runc", ""))
+    path, [plan] = launcher.launcher(runtime, "x", None)
+    (tmp_path / "bin/x").write_text(str(plan.puts[0].value))
+    assert (launcher.named_in(path), launcher.named_in(runtime)) == (runtime, None)
