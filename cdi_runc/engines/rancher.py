@@ -26,7 +26,7 @@ class Rancher:
 
     name: str
     folder: str
-    unit: str
+    units: tuple[str, str]  # of a server, of an agent
     PARTING: tuple[Put, ...] = ()
 
     def find(self, config: str | None) -> Found:
@@ -73,13 +73,14 @@ class Rancher:
 
     def reload(self, found: Found, runtime: str | None) -> None:
         """Both write the config and start their containerd only when they start themselves."""
-        if found.explicit or not os.path.isdir("/run/systemd/system"):
+        unit = next(filter(_is_active, self.units), None)
+        if found.explicit or not unit:
             raise EngineError(f"no systemd unit runs this {self.name}: restart it yourself, and leave --restart out")
-        ask(["systemctl", "restart", self.unit], timeout=300)
+        ask(["systemctl", "restart", unit], timeout=300)
 
     def reload_command(self, found: Found, gone: bool) -> str:
-        """An agent has a unit of its own."""
-        return f"systemctl restart {self.unit} (on an agent {self.name}-agent), or --restart" if found.running else ""
+        """Servers and agents have units of different names."""
+        return f"systemctl restart {self.units[0]} (on an agent {self.units[1]}), or --restart" if found.running else ""
 
     def advice(self, found: Found, wish: Wish) -> list[str]:
         """How to ask for a device."""
@@ -112,8 +113,16 @@ class Rancher:
         return os.path.join(self.folder, name)
 
 
-K3S = Rancher("k3s", "/var/lib/rancher/k3s/agent/etc/containerd", "k3s")
-RKE2 = Rancher("rke2", "/var/lib/rancher/rke2/agent/etc/containerd", "rke2-server")
+K3S = Rancher("k3s", "/var/lib/rancher/k3s/agent/etc/containerd", ("k3s", "k3s-agent"))
+RKE2 = Rancher("rke2", "/var/lib/rancher/rke2/agent/etc/containerd", ("rke2-server", "rke2-agent"))
+
+
+def _is_active(unit: str) -> bool:
+    try:
+        ask(["systemctl", "is-active", unit])
+    except EngineError:
+        return False
+    return True
 
 
 def _plugin(settings: Mapping[str, object]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from pytest_subprocess import FakeProcess
 
 from cdi_runc.engines import containerd, crio, docker, edits, nerdctl, podman, rancher
 from cdi_runc.engines.engine import EngineError, FilePlan, Found, Runtimes, Wish
@@ -312,10 +313,27 @@ def test_k3s_with_containerd_2(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(
         "version = 3\n[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]\n  runtime_type = 'x'\n"
     )
-    engine = rancher.Rancher("k3s", str(tmp_path), "k3s")
+    engine = rancher.Rancher("k3s", str(tmp_path), ("k3s", "k3s-agent"))
     found = _found("k3s", "1.32.3", tmp_path / "config-v3.toml.tmpl")
     [plan] = engine.plan(found, Wish(path=SHIM), engine.runtimes(found))
     assert '[plugins."io.containerd.cri.v1.runtime".containerd.runtimes."cdi-runc"]\n' in _applied(plan)
+
+
+@pytest.mark.parametrize("engine", [rancher.K3S, rancher.RKE2])
+@pytest.mark.parametrize("role", [0, 1])
+def test_k3s_and_rke2_are_restarted_as_what_they_are(engine: rancher.Rancher, role: int, fp: FakeProcess) -> None:
+    server, agent = engine.units
+    fp.register(["systemctl", "is-active", server], returncode=3 * role)
+    fp.register(["systemctl", "is-active", agent], returncode=3 - 3 * role)
+    fp.register(["systemctl", "restart", fp.any()])
+    engine.reload(_found(engine.name, "1.32.3", Path("x"), explicit=False), "cdi-runc")
+    assert fp.calls[-1] == ["systemctl", "restart", engine.units[role]]
+
+
+def test_k3s_without_systemd_is_left_to_the_administrator(fp: FakeProcess) -> None:
+    fp.register(["systemctl", fp.any()], returncode=3, occurrences=2)
+    with pytest.raises(EngineError, match="no systemd unit runs this k3s: restart it yourself"):
+        rancher.K3S.reload(_found("k3s", "1.32.3", Path("x"), explicit=False), "cdi-runc")
 
 
 @pytest.mark.parametrize(
