@@ -1,6 +1,6 @@
 """CRI-O: a runtime table in a drop-in under crio.conf.d.
 
-CRI-O hands annotations that aren't its own on to config.json, and refuses to start when `allowed_annotations` names one
+CRI-O hands annotations that aren't its own on to config.json, and takes no handler whose `allowed_annotations` name one
 that it doesn't know; so cdi.k8s.io is not to be listed there, unlike in containerd.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from cdi_runc.engines import containers, edits
 from cdi_runc.engines.ask import ask, binary, version
@@ -40,34 +41,31 @@ def find(config: str | None) -> Found:
         version=number,
         config=os.path.abspath(config or "/etc/crio/crio.conf"),
         running=os.path.exists("/var/run/crio/crio.sock"),
-        cdi="on" if release(number) >= (1, 23) else "no",
+        cdi="on" if release(number) >= (1, 24) else "no",
         explicit=config is not None,
     )
 
 
 def runtimes(found: Found) -> Runtimes:
-    """The runtime tables as `crio config` has them, all files merged."""
-    words = ["--config", found.config, "--config-dir", _folder(found)] if found.explicit else []
-    settings = edits.parse("toml", ask([found.binary, *words, "config"]))
-    for key in ("crio", "runtime"):
-        inner = settings.get(key)
-        settings = inner if isinstance(inner, dict) else {}
-    tables = settings.get("runtimes")
+    """The runtime tables of all files and of CRI-O's own defaults; `crio config` has never had all options of them."""
+    settings = _asked(found)
+    written = _written(found)
     handlers = {
-        name: {"path": table.get("runtime_path") or name, **table}
-        for name, table in (tables.items() if isinstance(tables, Mapping) else ())
+        name: {"path": table.get("runtime_path") or name, **written.get(name, {}), **table}
+        for name, table in _tables(settings).items()
     }
     return Runtimes(str(settings.get("default_runtime") or ""), handlers)
 
 
 def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
     """A drop-in with the table of the runtime that it stands for, and our path."""
-    base = known.handlers.get(os.path.basename(wish.wraps)) or known.handlers.get(known.default) or {}
-    table: dict[str, Value] = {key: value for key, value in base.items() if value and key != "path"}  # type: ignore[misc]
+    table: dict[str, Value] = {
+        key: value  # type: ignore[misc]
+        for key, value in _base(wish, known).items()
+        if value and key not in ("path", "inherit_default_runtime")
+    }
     table["runtime_path"] = wish.path
     table.setdefault("runtime_type", "oci")
-    if os.path.basename(wish.wraps) not in known.handlers:
-        table["runtime_root"] = f"/run/{os.path.basename(wish.wraps)}"
     puts = [Put(("crio", "runtime", "runtimes", wish.runtime), table)]
     if wish.default:
         puts.append(Put(("crio", "runtime", "default_runtime"), wish.runtime))
@@ -118,3 +116,41 @@ def clean(found: Found, trial: Trial, image: bool) -> None:
 
 def _folder(found: Found) -> str:
     return f"{found.config}.d" if found.explicit else _FOLDER
+
+
+def _base(wish: Wish, known: Runtimes) -> Mapping[str, object]:
+    """The handler that ours stands for, or the default one's options where CRI-O has none of that name."""
+    name = os.path.basename(wish.wraps)
+    base = known.handlers.get(name) or {**known.handlers.get(known.default, {}), "runtime_root": f"/run/{name}"}
+    # What a "vm" has is for a shim of containerd's, not for a runtime.
+    return {} if base.get("runtime_type") == "vm" else base
+
+
+def _written(found: Found) -> dict[str, Mapping[str, object]]:
+    """The tables as they are in the files, which CRI-O reads in this order; the last one of a name counts."""
+    folder = Path(_folder(found))
+    tables: dict[str, Mapping[str, object]] = {}
+    for path in (Path(found.config), *sorted(folder.rglob("*"))):
+        if path.is_file():
+            tables.update(_tables(_settings(path.read_text())))
+    return tables
+
+
+def _asked(found: Found) -> Mapping[str, object]:
+    """CRI-O's settings. From 1.21 on `crio config` leaves out what is as by default."""
+    words = ["--config", found.config, "--config-dir", _folder(found)] if found.explicit else []
+    default, config = ask([found.binary, "config", "--default"]), ask([found.binary, *words, "config"])
+    return {**_settings(default), **_settings(config)}
+
+
+def _settings(text: str) -> Mapping[str, object]:
+    """What a text in CRI-O's form says under [crio] and [crio.runtime], which have no name in common."""
+    crio = edits.parse("toml", text).get("crio")
+    crio = crio if isinstance(crio, Mapping) else {}
+    runtime = crio.get("runtime")
+    return {**crio, **(runtime if isinstance(runtime, Mapping) else {})}
+
+
+def _tables(settings: Mapping[str, object]) -> Mapping[str, Mapping[str, object]]:
+    tables = settings.get("runtimes")
+    return tables if isinstance(tables, Mapping) else {}

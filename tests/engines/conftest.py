@@ -90,3 +90,13 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 def as_json(path: Path) -> object:
     return json.loads(path.read_text())
+
+
+def applied(plan: FilePlan) -> str:
+    """The file's text with the plan in it, and that taking it out gives what was there."""
+    path = Path(plan.path)
+    before = path.read_text() if path.exists() else plan.start
+    after, undos = edits.apply(plan, before)
+    rest = edits.take_out(plan.syntax, after, undos)
+    assert [line for line in rest.splitlines() if line] == [line for line in before.splitlines() if line]
+    return after

@@ -9,8 +9,9 @@ from textwrap import dedent
 import pytest
 from pytest_subprocess import FakeProcess
 
-from cdi_runc.engines import containerd, crio, docker, edits, nerdctl, podman, rancher
+from cdi_runc.engines import containerd, docker, edits, nerdctl, podman, rancher
 from cdi_runc.engines.engine import EngineError, FilePlan, Found, Runtimes, Wish
+from tests.engines.conftest import applied
 
 SHIM = "/usr/bin/cdi-runc"
 RUNC: Mapping[str, object] = {"path": "runc", "runtime_type": "io.containerd.runc.v2"}
@@ -18,16 +19,6 @@ RUNC: Mapping[str, object] = {"path": "runc", "runtime_type": "io.containerd.run
 
 def _text(text: str) -> str:
     return dedent(text).lstrip("\n")
-
-
-def _applied(plan: FilePlan) -> str:
-    """The file's text with the plan in it, and that taking it out gives what was there."""
-    path = Path(plan.path)
-    before = path.read_text() if path.exists() else plan.start
-    after, undos = edits.apply(plan, before)
-    rest = edits.take_out(plan.syntax, after, undos)
-    assert [line for line in rest.splitlines() if line] == [line for line in before.splitlines() if line]
-    return after
 
 
 def _found(name: str, version: str, config: Path, *, explicit: bool = True) -> Found:
@@ -89,7 +80,7 @@ def test_docker(tmp_path: Path, wish: Wish, after: str) -> None:
     assert known.default == "nvidia"
     assert known.handlers["nvidia"]["path"] == "nvidia-container-runtime"
     [plan] = docker.plan(found, wish, known)
-    assert _applied(plan) == _text(after)
+    assert applied(plan) == _text(after)
 
 
 def test_docker_with_a_default_that_it_does_not_have(tmp_path: Path) -> None:
@@ -146,7 +137,7 @@ def test_a_containerd_handler_takes_over_what_the_one_it_stands_for_has() -> Non
 
 
 def _cri(plan: FilePlan, plugin: str) -> dict[str, object]:
-    settings: object = edits.parse("toml", _applied(plan))
+    settings: object = edits.parse("toml", applied(plan))
     for key in ("plugins", plugin, "containerd"):
         assert isinstance(settings, dict)
         settings = settings[key]
@@ -164,7 +155,7 @@ def test_containerd_1_in_the_file_itself(tmp_path: Path) -> None:
     assert runtimes["cdi-runc"] == TAKEN_OVER
     assert runtimes["runc"]["options"] == {"SystemdCgroup": True}
     assert after["default_runtime_name"] == "cdi-runc"
-    assert "# the cgroup driver is systemd" in _applied(plan)
+    assert "# the cgroup driver is systemd" in applied(plan)
 
 
 def test_containerd_1_keeps_the_built_in_handler_beside_the_first_of_the_file(tmp_path: Path) -> None:
@@ -187,14 +178,14 @@ def test_containerd_2_in_a_drop_in(tmp_path: Path, schema: int, plugin: str, imp
     plans = containerd.plan(_found("containerd", "2.1.9", config), Wish(path=SHIM), DUMPED)
     drop_in = tmp_path / "conf.d/50-cdi-runc.toml"
     assert plans[0].path == str(drop_in)
-    assert edits.parse("toml", _applied(plans[0]))["version"] == schema
+    assert edits.parse("toml", applied(plans[0]))["version"] == schema
     runtimes = _cri(plans[0], plugin)["runtimes"]
     assert isinstance(runtimes, dict)
     assert runtimes["cdi-runc"] == TAKEN_OVER
     if "conf.d" in imports:
         assert len(plans) == 1
     else:
-        listed = edits.parse("toml", _applied(plans[1]))["imports"]
+        listed = edits.parse("toml", applied(plans[1]))["imports"]
         assert isinstance(listed, list)
         assert listed[-1] == str(drop_in)
 
@@ -222,7 +213,7 @@ def test_podman_in_a_drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     found = _found("podman", "4.3.1", config, explicit=False)
     [plan] = podman.plan(found, Wish("cdi-crun", "/usr/bin/cdi-crun", "crun", default=True), Runtimes("crun"))
     assert plan.path == str(tmp_path / "containers.conf.d/50-cdi-crun.conf")
-    assert edits.parse("toml", _applied(plan)) == {
+    assert edits.parse("toml", applied(plan)) == {
         "engine": {
             "runtime": "cdi-crun",
             "runtime_supports_json": ["mine", "cdi-crun"],
@@ -236,43 +227,12 @@ def test_podman_in_a_file_that_was_named(tmp_path: Path) -> None:
     config = tmp_path / "containers.conf"
     config.write_text('# mine\n[engine]\nruntime = "crun"\n[engine.runtimes]\nfoo = ["/foo"]\n')
     [plan] = podman.plan(_found("podman", "5.4.2", config), Wish(path=SHIM), Runtimes("crun"))
-    after = _applied(plan)
+    after = applied(plan)
     assert after.startswith("# mine\n")
     engine = edits.parse("toml", after)["engine"]
     assert isinstance(engine, dict)
     assert engine["runtimes"] == {"foo": ["/foo"], "cdi-runc": [SHIM]}
     assert engine["runtime"] == "crun"
-
-
-def test_crio_in_a_drop_in(tmp_path: Path) -> None:
-    known = Runtimes(
-        "crun",
-        {
-            "crun": {
-                "path": "/usr/bin/crun",
-                "runtime_path": "/usr/bin/crun",
-                "runtime_root": "/run/crun",
-                "monitor_path": "/usr/libexec/crio/conmon",
-                "allowed_annotations": ["io.kubernetes.cri-o.Devices"],
-                "no_pivot": False,
-            }
-        },
-    )
-    [plan] = crio.plan(_found("crio", "1.30.0", tmp_path / "crio.conf"), Wish(path=SHIM, default=True), known)
-    assert plan.path == str(tmp_path / "crio.conf.d/50-cdi-runc.conf")
-    crio_runtime = {
-        "default_runtime": "cdi-runc",
-        "runtimes": {
-            "cdi-runc": {
-                "runtime_path": SHIM,
-                "runtime_root": "/run/runc",
-                "runtime_type": "oci",
-                "monitor_path": "/usr/libexec/crio/conmon",
-                "allowed_annotations": ["io.kubernetes.cri-o.Devices"],
-            }
-        },
-    }
-    assert edits.parse("toml", _applied(plan)) == {"crio": {"runtime": crio_runtime}}
 
 
 GENERATED = """
@@ -303,7 +263,7 @@ def test_k3s_and_rke2_in_their_template(tmp_path: Path, engine: rancher.Rancher,
         path.write_text(template)
     found = _found(engine.name, "1.30.4", path)
     [plan] = engine.plan(found, Wish(path=SHIM), engine.runtimes(found))
-    after = _applied(plan)
+    after = applied(plan)
     assert after == (template or '{{ template "base" . }}\n') + BLOCK
     path.write_text(after)
     assert engine.runtimes(found).handlers["cdi-runc"]["path"] == SHIM
@@ -316,7 +276,7 @@ def test_k3s_with_containerd_2(tmp_path: Path) -> None:
     engine = rancher.Rancher("k3s", str(tmp_path), ("k3s", "k3s-agent"))
     found = _found("k3s", "1.32.3", tmp_path / "config-v3.toml.tmpl")
     [plan] = engine.plan(found, Wish(path=SHIM), engine.runtimes(found))
-    assert '[plugins."io.containerd.cri.v1.runtime".containerd.runtimes."cdi-runc"]\n' in _applied(plan)
+    assert '[plugins."io.containerd.cri.v1.runtime".containerd.runtimes."cdi-runc"]\n' in applied(plan)
 
 
 @pytest.mark.parametrize("engine", [rancher.K3S, rancher.RKE2])
