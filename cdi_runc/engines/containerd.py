@@ -131,6 +131,11 @@ def mine(command: Sequence[str]) -> bool:
     return namespace is not None and not namespace.endswith("moby")
 
 
+def kept(found: Found, runtime: str) -> list[str]:
+    """Nothing."""
+    return []
+
+
 def takes_annotations(found: Found) -> bool:
     """`ctr run --annotation`, and CRI through the handler's lists."""
     return True

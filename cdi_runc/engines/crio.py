@@ -6,11 +6,13 @@ that it doesn't know; so cdi.k8s.io is not to be listed there, unlike in contain
 
 from __future__ import annotations
 
+import glob
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cdi_runc.engines import containers, edits
+from cdi_runc.engines import containers, edits, journal
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import (
     EngineError,
@@ -93,6 +95,19 @@ def advice(found: Found, wish: Wish) -> list[str]:
 def mine(command: Sequence[str]) -> bool:
     """conmon, if CRI-O started it."""
     return os.path.basename(command[0]) == "conmon" and "crio" in (containers.option(command, "--exit-dir") or "")
+
+
+def kept(found: Found, runtime: str) -> list[str]:
+    """The pods of this handler, also those that have ended: once it is gone, CRI-O can't ever remove them."""
+    ids = []
+    for path in glob.glob(f"{glob.escape(str(_asked(found)['root']))}/*-containers/*/userdata/config.json"):
+        try:
+            annotations = json.loads(journal.read(path) or "{}").get("annotations", {})
+        except ValueError:
+            continue  # Podman's, in the middle of being written
+        if annotations.get("io.kubernetes.cri-o.RuntimeHandler") == runtime:
+            ids.append(annotations["io.kubernetes.cri-o.SandboxID"][:12])
+    return ids
 
 
 def takes_annotations(found: Found) -> bool:

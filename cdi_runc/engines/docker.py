@@ -117,6 +117,11 @@ def mine(command: Sequence[str]) -> bool:
     return (containers.option(command, "-namespace") or "").endswith("moby")
 
 
+def kept(found: Found, runtime: str) -> list[str]:
+    """Nothing."""
+    return []
+
+
 def takes_annotations(found: Found) -> bool:
     """`docker run --annotation` came with API 1.43, Docker 24.0."""
     return found.release >= (24,)

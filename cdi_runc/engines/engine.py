@@ -124,6 +124,9 @@ class Engine(Protocol):
     def mine(self, command: Sequence[str]) -> bool:
         """Is this the argv of a monitor (containerd-shim, conmon) that this engine started?"""
 
+    def kept(self, found: Found, runtime: str) -> list[str]:
+        """The ids of pods, ended or not, that this engine could not remove without the runtime."""
+
     def start(self, found: Found, trial: Trial) -> int:
         """Start the trial's container and return its first process as the host numbers it."""
 

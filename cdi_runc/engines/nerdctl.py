@@ -50,6 +50,11 @@ def mine(command: Sequence[str]) -> bool:
     return containers.option(command, "-namespace") == "default"
 
 
+def kept(found: Found, runtime: str) -> list[str]:
+    """Nothing."""
+    return []
+
+
 def takes_annotations(found: Found) -> bool:
     """`nerdctl run --annotation` came with 1.6."""
     return found.release >= (1, 6)

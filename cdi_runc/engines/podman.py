@@ -99,6 +99,11 @@ def mine(command: Sequence[str]) -> bool:
     return os.path.basename(command[0]) == "conmon" and "crio" not in (containers.option(command, "--exit-dir") or "")
 
 
+def kept(found: Found, runtime: str) -> list[str]:
+    """Nothing."""
+    return []
+
+
 def takes_annotations(found: Found) -> bool:
     """`podman run --annotation` is older than any Podman we meet."""
     return True

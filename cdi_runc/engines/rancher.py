@@ -90,6 +90,10 @@ class Rancher:
         """containerd's shim, connected to the distribution's own socket."""
         return "/k3s/" in (containers.option(command, "-address") or "")
 
+    def kept(self, found: Found, runtime: str) -> list[str]:
+        """Nothing."""
+        return []
+
     def takes_annotations(self, found: Found) -> bool:
         """Pods have them."""
         return True

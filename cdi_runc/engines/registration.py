@@ -95,10 +95,8 @@ def disable(
     reload = reload and found is not None and found.running is not False
     with _reading() if dry_run else journal.locked(directory) as said:
         others = [other for other in records.registrations(directory) if records.key(other) != records.key(record)]
-        in_use = [] if force else containers.using([record["path"]], engine.mine)
-        if in_use:
-            names = ", ".join(in_use[:5]) + (" ..." if len(in_use) > 5 else "")
-            raise EngineError(f"running containers use {record['runtime']} ({names}): stop them, or --force")
+        if not force:
+            _refuse_needed(engine, found, record)
         record = copy.deepcopy(record)
         records.bequeath(record, others)
         if found and reload and not dry_run and engine.PARTING:
@@ -143,6 +141,19 @@ def _refuse_taken(known: Runtimes, wish: Wish, mine: Registration | None, force:
     if handler and not mine and not force and handler["path"] != wish.path:
         raise EngineError(
             f"the name {wish.runtime} is taken by {handler['path'] or 'another'}: use --runtime-name, or --force"
+        )
+
+
+def _refuse_needed(engine: Engine, found: Found | None, record: Registration) -> None:
+    def some(ids: Sequence[str]) -> str:
+        return ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else "")
+
+    if in_use := containers.using([record["path"]], engine.mine):
+        raise EngineError(f"running containers use {record['runtime']} ({some(in_use)}): stop them, or --force")
+    if found and (kept := engine.kept(found, record["runtime"])):
+        raise EngineError(
+            f"{found.name} has pods of {record['runtime']} ({some(kept)}), which it could not remove any more:"
+            " delete them first, or --force"
         )
 
 

@@ -15,11 +15,15 @@ from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes,
 
 @dataclass
 class Notebook:
-    """The engine. It refuses a config with a runtime of the name `refuses`, and keeps each text that it reloads."""
+    """The engine. It refuses a config with a runtime of the name `refuses`, and keeps each text that it reloads.
+
+    `keeps` has the ids of pods, by runtime.
+    """
 
     PARTING: tuple[Put, ...] = ()
     running: bool = False
     refuses: str = ""
+    keeps: dict[str, list[str]] = field(default_factory=dict)
     reloads: list[str] = field(default_factory=list)
 
     def find(self, config: str | None) -> Found:
@@ -59,6 +63,9 @@ class Notebook:
 
     def clean(self, found: Found, trial: Trial, image: bool) -> None:
         pass
+
+    def kept(self, found: Found, runtime: str) -> list[str]:
+        return self.keeps.get(runtime, [])
 
     def takes_annotations(self, found: Found) -> bool:
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -134,3 +135,16 @@ def test_what_is_said_of_our_runtime(
     assert edits.parse("toml", applied(plan)) == {
         "crio": {"runtime": {"runtimes": {"cdi-runc": {"runtime_path": SHIM, "runtime_type": "oci", **table}}}}
     }
+
+
+def test_the_handler_is_needed_for_the_pods_that_are_left(tmp_path: Path, fp: FakeProcess) -> None:
+    fp.keep_last_process(True)
+    fp.register(["/usr/bin/crio", fp.any()], stdout=f'[crio]\nroot = "{tmp_path}"\n')
+    for name, handler in (("a" * 64, "cdi-runc"), ("b" * 64, "runc"), ("c" * 64, None)):
+        bundle = tmp_path / "overlay-containers" / name / "userdata"
+        bundle.mkdir(parents=True)
+        annotations = {"io.kubernetes.cri-o.RuntimeHandler": handler, "io.kubernetes.cri-o.SandboxID": name}
+        (bundle / "config.json").write_text(json.dumps({"annotations": annotations} if handler else {}))
+    found = _crio(tmp_path)
+    assert crio.kept(found, "cdi-runc") == ["a" * 12]
+    assert crio.kept(found, "other") == []

@@ -237,3 +237,13 @@ def test_a_runtime_in_use_is_kept_unless_forced(host: Host, container: Callable[
         host.disable()
     host.disable(force=True)
     assert host.config.read_text() == "{}"
+
+
+def test_a_runtime_that_pods_still_need_is_kept_unless_forced(host: Host) -> None:
+    host.config.write_text("{}")
+    host.enable()
+    host.engine.keeps = {"cdi-runc": ["0123456789ab"]}
+    with pytest.raises(EngineError, match=r"notebook has pods of cdi-runc \(0123456789ab\), which it could not"):
+        host.disable()
+    host.disable(force=True)
+    assert host.config.read_text() == "{}"
