@@ -22,7 +22,7 @@ from cdi_runc.ctl.handover import runtime_behind
 from cdi_runc.ctl.known import SpecFiles
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.output import counted
-from cdi_runc.engines import NAMES, launcher
+from cdi_runc.engines import NAMES, journal, launcher, records
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.ask import ask
 from cdi_runc.engines.engine import EngineError, NotInstalled
@@ -63,6 +63,11 @@ class Host:
         from cdi_runc import Registry
 
         return SpecFiles(Registry(self.settings["spec-dirs"]), self.settings)
+
+    @cached_property
+    def registrations(self) -> list[records.Registration]:
+        """What `cdictl engine enable` did here."""
+        return records.registrations(journal.state_directory())
 
 
 def settings_usable(host: Host) -> Iterator[Result]:
@@ -167,8 +172,24 @@ def runtime_there(host: Host) -> Iterator[Result]:
             yield Result("ok", "runtime", f"{name} is {found}")
 
 
+def registrations_hold(host: Host) -> Iterator[Result]:
+    """An engine that was told of cdi-runc knows it still."""
+    for record in host.registrations:
+        name, runtime = record["engine"], record["runtime"]
+        module = engine_of(name)
+        try:
+            known = module.runtimes(module.find(record["config"] if record["explicit"] else None))
+        except EngineError:
+            continue  # which the next check says
+        if known.handlers.get(runtime, {}).get("path") != record["path"]:
+            text = f"{name} does not know {runtime} any more, which was registered with it"
+            mend = f"cdictl engine enable {name}, or disable it if that was meant"
+            yield Result("problem", "engines", text, mend)
+
+
 def engines_know_us(host: Host) -> Iterator[Result]:
     """Some engine is told to use cdi-runc, or brings devices itself."""
+    told = {record["engine"] for record in host.registrations}
     without, served = [], 0
     for name in NAMES:
         module = engine_of(name)
@@ -186,13 +207,13 @@ def engines_know_us(host: Host) -> Iterator[Result]:
         if ours or itself:
             how = [f"knows cdi-runc as {', '.join(ours)}"] * bool(ours) + ["brings CDI devices itself"] * itself
             yield Result("ok", "engines", f"{name} {found.version} {' and '.join(how)}")
-        elif name != "nerdctl":
+        elif name != "nerdctl" and name not in told:
             without.append(f"{name} {found.version}".strip())
     if without:
         text = f"cdi-runc is not registered with {', '.join(without)}: containers there get no devices"
         level: Level = "warning" if served else "problem"
         yield Result(level, "engines", text, f"cdictl engine enable {without[0].split()[0]}")
-    elif not served:
+    elif not served and not told:
         yield Result("ok", "engines", "no container engine is installed: call cdi-runc in the place of runc")
 
 
@@ -226,6 +247,7 @@ CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
     launcher_works,
     hot_path_quick,
     runtime_there,
+    registrations_hold,
     engines_know_us,
     snapshot_fresh,
     last_refusal,

@@ -12,6 +12,7 @@ from cdi_runc.ctl import doctor as command
 from cdi_runc.ctl import health
 from cdi_runc.ctl.health import Host, Result
 from cdi_runc.ctl.options import Options
+from cdi_runc.engines import journal
 from cdi_runc.shim import places
 from tests.ctl.conftest import Cdictl
 
@@ -20,6 +21,7 @@ from tests.ctl.conftest import Cdictl
 def host(spec_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     """A host with two devices, and settings and state of its own."""
     monkeypatch.setattr(places, "SYSTEM_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(journal, "state_directory", lambda: str(tmp_path / "engines"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     settings = tmp_path / "config.yaml"
     settings.write_text(json.dumps({"spec-dirs": [str(spec_dir)]}))
