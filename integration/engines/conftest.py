@@ -21,28 +21,31 @@ SETTINGS = "requests:\n  mounts: /var/run/cdi-devices\n  env: CDI_DEVICES\n"
 @pytest.fixture(scope="session", params=["machine", "newer"])
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A machine to spoil, in which cdi-runc is on PATH."""
+    newer = request.param == "newer"
+    if newer and not (NEWER / ".complete").exists():
+        pytest.skip(f"no Debian 13 in {NEWER} (make engines-newer)")
+    host = make_host(tmp_path_factory.mktemp("shared"), newer)
+    yield host
+    host.close()
+
+
+def make_host(shared: Path, newer: bool) -> Host:
+    """The machine, to be closed by the caller; skips the test where none can be made."""
     if os.geteuid() != 0:
         pytest.skip("engines with containers that get devices need root")
     if static_busybox() is None:
         pytest.skip("busybox-static is not installed (make engines)")
     if not (TREE / ".venv/bin/cdi-runc").exists():
         pytest.skip("no cdi-runc in .venv/bin (make venv)")
-    newer = request.param == "newer"
-    if newer and not (NEWER / ".complete").exists():
-        pytest.skip(f"no Debian 13 in {NEWER} (make engines-newer)")
-    shared = tmp_path_factory.mktemp("shared")
     # A plain user of the host reads in it too.
     shared.chmod(0o755)
     try:
         host = Host(NEWER if newer else Path("/"), shared, TREE)
     except RuntimeError as error:
         pytest.skip(f"no machine to spoil can be made here: {error}")
-    try:
-        install_shim(host, newer)
-        host.write("/etc/cdi-runc/config.yaml", SETTINGS)
-        yield host
-    finally:
-        host.close()
+    install_shim(host, newer)
+    host.write("/etc/cdi-runc/config.yaml", SETTINGS)
+    return host
 
 
 def install_shim(host: Host, newer: bool) -> None:
@@ -58,6 +61,11 @@ def install_shim(host: Host, newer: bool) -> None:
 
 @pytest.fixture(scope="session")
 def the_widget(host: Host) -> Widget:
+    """The widget of the host."""
+    return make_widget(host)
+
+
+def make_widget(host: Host) -> Widget:
     """The widget, whose spec and whose faulty neighbours stand in the host's /etc/cdi."""
     widget = Widget(host.shared / "widget")
     for name, text in widget.specs().items():
@@ -82,18 +90,19 @@ def image(host: Host) -> Path:
 
 @pytest.fixture(scope="session")
 def complaints(host: Host, the_widget: Widget) -> dict[str, str]:
-    """What the shim itself says of each device in WRONG: the line that a user must see whole, by kind of fault."""
+    """The complaint about each device in WRONG, by kind of fault."""
+    return {kind: complaint(host, kind) for kind in WRONG}
 
-    def complaint(kind: str) -> str:
-        device, named = WRONG[kind]
-        config = oci_config(["true"], {"cdi.k8s.io/test": device})
-        bundle = make_bundle(host.shared / f"bundle-{kind.replace(' ', '-')}", config)
-        done = host.run("cdi-runc", "create", "--bundle", str(bundle), "none")
-        line = done.stderr.removesuffix("\n")
-        assert done.returncode == 1
-        assert line.startswith("cdi-runc: ")
-        assert "\n" not in line
-        assert [word for word in named if word not in line] == []
-        return line
 
-    return {kind: complaint(kind) for kind in WRONG}
+def complaint(host: Host, kind: str) -> str:
+    """What the shim itself says of a device in WRONG: the line that a user must see whole."""
+    device, named = WRONG[kind]
+    config = oci_config(["true"], {"cdi.k8s.io/test": device})
+    bundle = make_bundle(host.shared / f"bundle-{kind.replace(' ', '-')}", config)
+    done = host.run("cdi-runc", "create", "--bundle", str(bundle), "none")
+    line = done.stderr.removesuffix("\n")
+    assert done.returncode == 1
+    assert line.startswith("cdi-runc: ")
+    assert "\n" not in line
+    assert [word for word in named if word not in line] == []
+    return line

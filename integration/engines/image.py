@@ -25,7 +25,7 @@ def make_image(directory: Path) -> Path:
     config = {
         "architecture": _architecture(),
         "os": "linux",
-        "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sleep", "3600"]},
+        "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sleep", "3600"], "StopSignal": "SIGKILL"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
     }
     archive = directory / "image.tar"

@@ -30,17 +30,24 @@ class Kubelet:
         self._logs.mkdir()
         self._names = (f"name-{number}" for number in count())
         self._pods: dict[str, Any] = {}
+        self._said: dict[str, Path] = {}
 
-    def run_pod(self, annotations: Mapping[str, str] | None = None, handler: str = "cdi-runc") -> str:
-        """Starts a pod in the node's own network, so that no network plugin is asked, and gives its id."""
+    def run_pod(
+        self, annotations: Mapping[str, str] | None = None, handler: str = "cdi-runc", share_processes: bool = True
+    ) -> str:
+        """Starts a pod in the node's own network, so that no network plugin is asked, and gives its id.
+
+        `share_processes` is a pod's shareProcessNamespace; without it, CRI-O makes no pause container.
+        """
         name = next(self._names)
-        node_network = messages.NamespaceOption(network=messages.NODE)
+        processes = messages.POD if share_processes else messages.CONTAINER
+        namespaces = messages.NamespaceOption(network=messages.NODE, pid=processes)
         config = messages.PodSandboxConfig(
             metadata=messages.PodSandboxMetadata(name=name, uid=name, namespace="default"),
             log_directory=str(self._logs),
             annotations=annotations or {},
             linux=messages.LinuxPodSandboxConfig(
-                security_context=messages.LinuxSandboxSecurityContext(namespace_options=node_network)
+                security_context=messages.LinuxSandboxSecurityContext(namespace_options=namespaces)
             ),
         )
         request = messages.RunPodSandboxRequest(config=config, runtime_handler=handler)
@@ -55,12 +62,30 @@ class Kubelet:
         annotations: Mapping[str, str] | None = None,
         devices: Iterable[str] = (),
     ) -> str:
-        """Runs a container of the pod to its end and gives what it printed; raises Error with the engine's words.
+        """Runs a container of the pod to its end and gives what it printed; takes and raises what `start` does."""
+        container = self.start(pod, command, annotations, devices)
+        request = messages.ContainerRequest(container_id=container)
+        while self._engine.ContainerStatus(request).status.state != messages.CONTAINER_EXITED:
+            time.sleep(0.05)
+        self._engine.RemoveContainer(request)
+        # Each line is a time, a stream, F for a full line, and what was printed (the CRI's log format).
+        lines = self._said[container].read_text().splitlines(keepends=True)
+        return "".join(line.split(" ", 3)[3] for line in lines)
+
+    def start(
+        self,
+        pod: str,
+        command: Sequence[str],
+        annotations: Mapping[str, str] | None = None,
+        devices: Iterable[str] = (),
+    ) -> str:
+        """Starts a container of the pod and gives its id; raises Error with the engine's words.
 
         `devices` are those of the CRI's own field, which came with Kubernetes 1.27.
         """
         name = next(self._names)
-        node_network = messages.NamespaceOption(network=messages.NODE)
+        sandbox = self._pods[pod]
+        namespaces = sandbox.linux.security_context.namespace_options
         config = messages.ContainerConfig(
             metadata=messages.ContainerMetadata(name=name),
             image=messages.ImageSpec(image=self._image),
@@ -69,25 +94,28 @@ class Kubelet:
             log_path=name,
             CDI_devices=[messages.CDIDevice(name=device) for device in devices],
             linux=messages.LinuxContainerConfig(
-                security_context=messages.LinuxContainerSecurityContext(namespace_options=node_network)
+                security_context=messages.LinuxContainerSecurityContext(namespace_options=namespaces)
             ),
         )
-        request = messages.CreateContainerRequest(pod_sandbox_id=pod, config=config, sandbox_config=self._pods[pod])
-        container = messages.ContainerRequest(container_id=self._engine.CreateContainer(request).container_id)
+        request = messages.CreateContainerRequest(pod_sandbox_id=pod, config=config, sandbox_config=sandbox)
+        container: str = self._engine.CreateContainer(request).container_id
         try:
-            self._engine.StartContainer(container)
-            while self._engine.ContainerStatus(container).status.state != messages.CONTAINER_EXITED:
-                time.sleep(0.05)
-        finally:
-            self._engine.RemoveContainer(container)
-        # Each line is a time, a stream, F for a full line, and what was printed (the CRI's log format).
-        lines = (self._logs / name).read_text().splitlines(keepends=True)
-        return "".join(line.split(" ", 3)[3] for line in lines)
+            self._engine.StartContainer(messages.ContainerRequest(container_id=container))
+        except Error:
+            self._engine.RemoveContainer(messages.ContainerRequest(container_id=container))
+            raise
+        self._said[container] = self._logs / name
+        return container
+
+    def stop_pod(self, pod: str) -> None:
+        """Ends a pod, and the containers in it."""
+        request = messages.PodSandboxRequest(pod_sandbox_id=pod)
+        self._engine.StopPodSandbox(request)
+        self._engine.RemovePodSandbox(request)
+        del self._pods[pod]
 
     def close(self) -> None:
         """Ends all pods."""
-        for pod in self._pods:
-            request = messages.PodSandboxRequest(pod_sandbox_id=pod)
-            self._engine.StopPodSandbox(request)
-            self._engine.RemovePodSandbox(request)
+        for pod in list(self._pods):
+            self.stop_pod(pod)
         self._channel.close()
