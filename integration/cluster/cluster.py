@@ -22,14 +22,16 @@ from integration.engines.image import make_image
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "etcd", "kubectl", "helm")
 PLACE = os.environ.get("CDI_RUNC_KUBERNETES", "/usr/local/lib/kubernetes-tools")
 
-# A kubelet sets these sysctls, which are the kernel's and would outlast the machine to spoil; here it sets files.
-SPARE_THE_KERNEL = """
+# A kubelet sets these sysctls, which are the kernel's and would outlast the machine to spoil; here it sets files. And
+# for each size of huge pages it demands a limit, of a cgroup controller that machines without systemd may lack.
+PREPARE = r"""
 for name in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops \
     kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
     file=$(mktemp)
     cat /proc/sys/$name > "$file"
     mount --bind "$file" /proc/sys/$name
 done
+mount -t tmpfs tmpfs /sys/kernel/mm/hugepages
 """
 
 
@@ -46,9 +48,10 @@ class Cluster:
     def __init__(self, host: Host, engine: str = "containerd") -> None:
         """Starts everything, in a host with parts.ADDRESSES; raises RuntimeError with the ends of the logs if in vain.
 
-        `engine` is a key of ENGINES.
+        `engine` is a key of ENGINES, and the name of the unit that `systemctl restart` takes in the host.
         """
         self.host = host
+        self.engine = engine
         self._engine = ENGINES[engine]
         self._directory = host.shared / "cluster"
         self._directory.mkdir()
@@ -60,7 +63,7 @@ class Cluster:
         self._credentials = Credentials(self._directory / "credentials")
         self._environment = {"KUBECONFIG": self._credentials.kubeconfig("admin")}
         try:
-            self._bring_up(engine)
+            self._bring_up()
         except BaseException:
             self.close()
             raise
@@ -88,13 +91,15 @@ class Cluster:
         self.host.close()
         remove_cgroup(self._cgroup)
 
-    def _bring_up(self, engine: str) -> None:
+    def _bring_up(self) -> None:
         credentials = self._credentials
         parts.issue_credentials(credentials)
-        self._bring_programs()
+        self.programs.mkdir()
+        for program in PROGRAMS:
+            self._bring(program)
         self._start(*parts.etcd())
         self._start(*parts.api_server(credentials))
-        self._start_engine(engine)
+        self._start_engine()
         self._until("get", "--raw=/readyz")
         self._start(*parts.controller_manager(credentials))
         self._start(*parts.scheduler(credentials))
@@ -102,29 +107,31 @@ class Cluster:
         self._until("get", f"node/{self.node}", "serviceaccount/default")
         self._until("wait", "--timeout=1s", "--for=condition=Ready", f"node/{self.node}")
 
-    def _bring_programs(self) -> None:
-        """Puts the programs where the host sees them, under the names by which one that is several knows its part."""
-        self.programs.mkdir()
-        for program in PROGRAMS:
-            found = find(program)
-            if found is None:
-                raise RuntimeError(f"no {program} in {PLACE} or on PATH")
-            source, target = os.path.realpath(found), self._path(program)
-            try:
-                os.link(source, target)
-            except OSError:  # on another file system
-                shutil.copy2(source, target)
+    def _bring(self, program: str) -> None:
+        """Puts a program where the host sees it, under the name by which one that is several knows its part."""
+        found = find(program)
+        if found is None:
+            raise RuntimeError(f"no {program} in {PLACE} or on PATH")
+        source = os.path.realpath(found)
+        try:
+            os.link(source, self._path(program))
+        except OSError:  # on another file system
+            shutil.copy2(source, self._path(program))
 
-    def _start_engine(self, name: str) -> None:
-        for path, text in self._engine.settings.items():
+    def _start_engine(self) -> None:
+        engine = self._engine
+        for program in engine.programs:
+            self._bring(program)
+            self.host.path(f"/usr/local/bin/{program}").symlink_to(self._path(program))
+        for path, text in engine.settings.items():
             self.host.write(path, text)
         self.host.write("/etc/cni/net.d/10-pods.conflist", parts.POD_NETWORK)
-        self.host.run_unit(name, *self._engine.daemon, ready=self._engine.ready, log=self._log(name))
+        self.host.run_unit(self.engine, self.engine, ready=engine.ready, log=self._log(self.engine))
         self.load(make_image(self._directory))
 
     def _start_kubelet(self) -> None:
         make_cgroup(self._cgroup)
-        self.host.run("sh", "-ec", SPARE_THE_KERNEL)
+        self.host.run("sh", "-ec", PREPARE)
         self.host.write("/etc/machine-id", f"{os.getpid():032x}\n")
         path = "/var/lib/kubelet/config.yaml"
         config = parts.kubelet_config(self._credentials, self._engine.socket, f"/{self._cgroup}")

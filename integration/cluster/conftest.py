@@ -1,4 +1,4 @@
-"""The cluster: on a Debian 13 that has containerd and what cdi-runc depends on, but no cdi-runc."""
+"""The clusters: on Debian 12 and 13 with what cdi-runc depends on, but no cdi-runc; with containerd or CRI-O."""
 
 import os
 import shutil
@@ -8,30 +8,34 @@ import pytest
 
 from integration.bundles import static_busybox
 from integration.cluster.cluster import PLACE, PROGRAMS, Cluster, find
+from integration.cluster.engine import ENGINES
 from integration.cluster.parts import ADDRESSES
 from integration.engines.host import Host
 from integration.packaging.conftest import ROOTS, TREE
 
-ROOT = ROOTS / "debian-13-ready"
+# containerd 1.6, 1.7, and the CRI-O that is there.
+NODES = [("debian-12-ready", "containerd"), ("debian-13-ready", "containerd"), ("debian-13-ready", "crio")]
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+@pytest.fixture(scope="module", params=NODES, ids=["debian-12-containerd", "debian-13-containerd", "debian-13-crio"])
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster of one node, which nothing has been done to."""
+    root, engine = request.param
     if os.geteuid() != 0:
         pytest.skip("a node needs root")
-    if missing := [program for program in PROGRAMS if find(program) is None]:
-        pytest.skip(f"no Kubernetes here: {', '.join(missing)} neither in {PLACE} nor on PATH (CDI_RUNC_KUBERNETES)")
+    wanted = [*PROGRAMS, *ENGINES[engine].programs]
+    if missing := [program for program in wanted if find(program) is None]:
+        pytest.skip(f"no {', '.join(missing)} in {PLACE} (CDI_RUNC_KUBERNETES) or on PATH; few have packages")
     if missing := [program for program in ("ip", "openssl") if shutil.which(program) is None]:
         pytest.skip(f"{' and '.join(missing)} not installed")
     if static_busybox() is None:
         pytest.skip("busybox-static is not installed (make deps)")
-    if not ROOT.exists():
-        pytest.skip(f"no {ROOT} (make clean-roots)")
+    if not (ROOTS / root).exists():
+        pytest.skip(f"no {root} in {ROOTS} (make clean-roots)")
     try:
-        host = Host(ROOT, tmp_path_factory.mktemp("cluster"), TREE, ADDRESSES)
+        host = Host(ROOTS / root, tmp_path_factory.mktemp("cluster"), TREE, ADDRESSES)
     except RuntimeError as error:
         pytest.skip(f"no machine to spoil can be made here: {error}")
-    cluster = Cluster(host)
+    cluster = Cluster(host, engine)
     yield cluster
     cluster.close()

@@ -6,23 +6,25 @@ Knows nothing of Kubernetes but where it looks for its images, and nothing of cd
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from integration.engines.image import FULL_NAME
+from integration.engines.image import FULL_NAME, NAME
 
 
 @dataclass(frozen=True)
 class Engine:
-    """One engine: its files by path, its daemon, two scripts of sh, and where it listens."""
+    """One engine, whose daemon and whose unit have the name by which ENGINES has it."""
 
+    # Text of each file by its path.
     settings: Mapping[str, str]
-    daemon: Sequence[str]
-    ready: str
-    # Its $0 is an archive.
-    load: str
     socket: str
+    # Scripts of sh: is it up? And one that gives it the image archive $0.
+    ready: str
+    load: str
+    # Programs that the machine may not have.
+    programs: Sequence[str] = ()
 
 
-# In the format of containerd 1, which 2 reads as well. `disable_apparmor` and `restrict_oom_score_adj` are for a machine
-# without AppArmor and without the right to lower an OOM score.
+# In the format of containerd 1, which 2 reads as well. `disable_apparmor` and `restrict_oom_score_adj` are for a
+# machine without AppArmor and without the right to lower an OOM score.
 CONTAINERD = f"""\
 version = 2
 [plugins."io.containerd.grpc.v1.cri"]
@@ -36,12 +38,45 @@ version = 2
   runtime_type = "io.containerd.runc.v2"
 """
 
+# Without a pause container, unless the pod's containers share their processes: only that has a lowered OOM score.
+CRIO = f"""\
+[crio.image]
+pause_image = "localhost/{NAME}"
+pause_command = ""
+[crio.runtime]
+cgroup_manager = "cgroupfs"
+conmon_cgroup = "pod"
+default_runtime = "runc"
+drop_infra_ctr = true
+[crio.runtime.runtimes.runc]
+monitor_cgroup = "pod"
+[crio.network]
+plugin_dirs = ["/usr/lib/cni"]
+"""
+STORAGE = """\
+[storage]
+driver = "overlay"
+runroot = "/run/containers/storage"
+graphroot = "/var/lib/containers/storage"
+"""
+
 ENGINES = {
     "containerd": Engine(
         settings={"/etc/containerd/config.toml": CONTAINERD},
-        daemon=["containerd"],
         ready="ctr version",
         load='ctr --namespace k8s.io images import "$0"',
         socket="unix:///run/containerd/containerd.sock",
+    ),
+    "crio": Engine(
+        settings={
+            "/etc/crio/crio.conf": CRIO,
+            "/etc/containers/storage.conf": STORAGE,
+            "/etc/containers/registries.conf": 'unqualified-search-registries = ["localhost"]',
+            "/etc/containers/policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}',
+        },
+        ready="test -S /run/crio/crio.sock",
+        load='podman load --quiet --input "$0"',
+        socket="unix:///run/crio/crio.sock",
+        programs=["crio", "pinns"],
     ),
 }
