@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 from integration.cluster import parts
@@ -31,7 +32,7 @@ for name in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oo
     cat /proc/sys/$name > "$file"
     mount --bind "$file" /proc/sys/$name
 done
-mount -t tmpfs tmpfs /sys/kernel/mm/hugepages
+[ ! -e /sys/kernel/mm/hugepages ] || mount -t tmpfs tmpfs /sys/kernel/mm/hugepages
 """
 
 
@@ -58,7 +59,8 @@ class Cluster:
         # Where the programs are, for the host and for a pod that mounts it.
         self.programs = self._directory / "bin"
         # A kubelet removes what it doesn't know below its cgroup, such as the pods of another.
-        self._cgroup = f"cdi-runc-cluster-{os.getpid()}"
+        self._machine_id = uuid.uuid4().hex
+        self._cgroup = f"cdi-runc-cluster-{self._machine_id}"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._credentials = Credentials(self._directory / "credentials")
         self._environment = {"KUBECONFIG": self._credentials.kubeconfig("admin")}
@@ -131,8 +133,10 @@ class Cluster:
 
     def _start_kubelet(self) -> None:
         make_cgroup(self._cgroup)
-        self.host.run("sh", "-ec", PREPARE)
-        self.host.write("/etc/machine-id", f"{os.getpid():032x}\n")
+        prepared = self.host.run("sh", "-ec", PREPARE)
+        if prepared.returncode != 0:
+            raise RuntimeError(f"the kernel can't be kept from the kubelet: {prepared.stderr}")
+        self.host.write("/etc/machine-id", f"{self._machine_id}\n")
         path = "/var/lib/kubelet/config.yaml"
         config = parts.kubelet_config(self._credentials, self._engine.socket, f"/{self._cgroup}")
         self.host.write(path, json.dumps(config))

@@ -25,7 +25,10 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pytest.skip("a node needs root")
     wanted = [*PROGRAMS, *ENGINES[engine].programs]
     if missing := [program for program in wanted if find(program) is None]:
-        pytest.skip(f"no {', '.join(missing)} in {PLACE} (CDI_RUNC_KUBERNETES) or on PATH; few have packages")
+        pytest.skip(
+            f"no {', '.join(missing)} in {PLACE} ($CDI_RUNC_KUBERNETES) or on PATH; "
+            "Debian has no package of Kubernetes or CRI-O, and etcd in etcd-server"
+        )
     if missing := [program for program in ("ip", "openssl") if shutil.which(program) is None]:
         pytest.skip(f"{' and '.join(missing)} not installed")
     if static_busybox() is None:
