@@ -39,6 +39,7 @@ class Registration(TypedDict):
     path: str
     wraps: str
     default: bool
+    unread: bool  # written while the engine ran, and it hasn't been told
     files: list[FileRecord]
 
 

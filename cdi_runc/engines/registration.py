@@ -46,7 +46,7 @@ def enable(
     dry_run: bool = False,
     reload: bool = False,
 ) -> Outcome:
-    """Make `wish` true in the engine's files; a second time changes nothing.
+    """Make `wish` true in the engine's files; a second time changes nothing, and an engine that has read it isn't told.
 
     `scripts` are files of our own that belong to it. Raises EngineError, with everything as it was.
     """
@@ -68,14 +68,11 @@ def enable(
             path=wish.path,
             wraps=wish.wraps,
             default=wish.default,
+            unread=bool(found.running) and not reload,
             files=files,
         )
-        if dry_run:
+        if dry_run or (mine and not changes and not (reload and mine["unread"])):
             return Outcome(changes, said)
-        if mine and not changes:
-            if reload:
-                engine.reload(found, wish.runtime)
-            return Outcome([], said)
         everything = [*changes, records.change_of(directory, [*others, record])]
         _commit(engine, found, directory, everything, known, wish, reload)
         return Outcome(changes, said)

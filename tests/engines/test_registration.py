@@ -197,6 +197,20 @@ def test_a_running_engine_is_made_to_forget(
     assert host.config.read_text() == "{ }"
 
 
+@pytest.mark.parametrize(
+    ("running", "first", "reloads"), [(True, False, [1, 1]), (True, True, [1, 1]), (False, True, [0, 0])]
+)
+def test_a_running_engine_is_told_once(host: Host, running: bool, first: bool, reloads: list[int]) -> None:
+    host.config.write_text("{}")
+    host.engine.running = running
+    host.enable(reload=first)
+    told = []
+    for _ in range(2):
+        host.enable(reload=True)
+        told.append(len(host.engine.reloads))
+    assert told == reloads
+
+
 def test_who_dies_in_between_can_disable_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.config.write_text("{ }")
     host.enable()
