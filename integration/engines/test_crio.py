@@ -12,6 +12,7 @@ import pytest
 
 from integration.bundles import PROBE, REQUEST, WIDGET, WITH, WITHOUT, report
 from integration.cluster.cluster import PLACE, find
+from integration.cluster.engine import RUNC
 from integration.engines.conftest import TREE, complaint, make_host, make_widget
 from integration.engines.devices import NEVER, ONCE, WRONG, Widget
 from integration.engines.host import Host
@@ -34,16 +35,6 @@ seccomp_profile = "/etc/crio/seccomp.json" # `crio config` does not tell this
 [crio.image]
 pause_image = "{IMAGE}"
 pause_command = "" # the image's own
-"""
-# In the place of CRI-O's own runc: the machine's, and for a machine without the right to lower an OOM score, as CRI-O
-# does for its pause containers.
-RUNC = r"""#!/bin/sh
-last=
-for word do
-    [ "$last" != --bundle ] || sed -i 's/"oomScoreAdj": *-[0-9]*/"oomScoreAdj": 0/' "$word/config.json"
-    last=$word
-done
-exec runc "$@"
 """
 STORAGE = """[storage]
 driver = "vfs"

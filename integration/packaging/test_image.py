@@ -1,9 +1,6 @@
 """The image that installs cdi-runc on the host that it runs on, for Podman's containers and for a Kubernetes node."""
 
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,38 +9,17 @@ from integration.bundles import PROBE, REQUEST, WITH, report
 from integration.engines.image import FULL_NAME, make_image
 from integration.engines.kubelet import Kubelet
 from integration.engines.test_containerd import SETTINGS
-from integration.packaging.conftest import ROOTS, TREE
+from integration.packaging.image import IMAGE
 from integration.packaging.machine import Machine
 
-IMAGE = "localhost/cdi-runc:0.1.0"
 ON_HOST = f"podman run --rm --network=none --privileged --pid=host {IMAGE}"
 CDICTL = "/opt/cdi-runc/bin/cdictl"
 
 
-@pytest.fixture(scope="session")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image, made from Debian 13 as debootstrap leaves it."""
-    if os.geteuid() != 0 or not shutil.which("podman") or not (ROOTS / "debian-13").exists():
-        pytest.skip("an image is made by root, with podman, from a Debian 13 (make engines clean-roots)")
-    directory = tmp_path_factory.mktemp("image")
-    podman = f"podman --storage-driver=vfs --root={directory}/root --runroot={directory}/run --cgroup-manager=cgroupfs"
-    environ = os.environ | {"PODMAN": f"{podman}", "PIP": str(Path(sys.executable).with_name("pip"))}
-    script = f"""
-    packaging/pyz/build dist
-    tar -C {ROOTS}/debian-13 -c . | {podman} import --quiet - localhost/debian-13
-    BUILDAH_ISOLATION=chroot packaging/image/build localhost/debian-13
-    {podman} save --quiet --output {directory}/image.tar {IMAGE}
-    rm -rf {directory}/root {directory}/run
-    """
-    done = subprocess.run(["sh", "-ec", script], cwd=TREE, env=environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return directory / "image.tar"
-
-
 @pytest.fixture
-def loaded(machine: Machine, archive: Path) -> Machine:
+def loaded(machine: Machine, image_archive: Path) -> Machine:
     """A machine that has the image."""
-    os.link(archive, machine.shared / "cdi-runc.tar")
+    os.link(image_archive, machine.shared / "cdi-runc.tar")
     machine.must('podman load --input "$0"/cdi-runc.tar', str(machine.shared))
     return machine
 

@@ -1,0 +1,131 @@
+"""The chart and the manifests on a real cluster: cdi-runc comes to the node, pods get devices, and no trace stays."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.bundles import WITH, report, widget_spec
+from integration.cluster.cluster import Cluster
+from integration.cluster.pods import run, start
+from integration.cluster.test_node import KUBERNETES, the_probe
+from integration.packaging.machine import LISTING
+
+NAMESPACE = "--namespace=cdi-runc"
+INSTALL = ("install", "cdi-runc", f"{KUBERNETES}/chart", NAMESPACE, "--create-namespace", "--wait", "--timeout=60s")
+UNINSTALL = ("uninstall", "cdi-runc", NAMESPACE, "--wait", "--timeout=60s")
+# What a cluster itself writes while it runs.
+OF_THE_CLUSTER = ("/var/lib/", "/var/log/", "/var/cache/", "/root/", "/run/", "/opt/containerd", "/opt/cni")
+
+
+class Node:
+    """The cluster's node, which can have the image, and has a widget."""
+
+    def __init__(self, cluster: Cluster, archive: Path) -> None:
+        self.cluster = cluster
+        self.host = cluster.host
+        os.link(archive, self.host.shared / "cdi-runc.tar")
+        cluster.load(self.host.shared / "cdi-runc.tar")
+        state = self.host.shared / "widget"
+        state.mkdir()
+        self.host.write("/etc/cdi/widget.json", json.dumps(widget_spec(state)))
+
+    def files(self) -> dict[str, str]:
+        """Every file that is not the cluster's, and the text of the engine's own."""
+        lines = self.host.run("sh", "-c", LISTING, str(self.host.shared)).stdout.splitlines()
+        files = {line: "" for line in lines if not line.startswith(OF_THE_CLUSTER)}
+        texts = self.host.run("sh", "-c", "find /etc/containerd /etc/crio -type f -print -exec cat {} +").stdout
+        return files | {"the engine's": texts}
+
+    def label(self) -> str:
+        """The node's label."""
+        return self.cluster.kubectl("get", "nodes", r"--output=jsonpath={.items[*].metadata.labels.cdi-runc/ready}")
+
+    def log(self) -> str:
+        """What the DaemonSet's pod says."""
+        return self.cluster.kubectl("logs", NAMESPACE, "daemonset/cdi-runc")
+
+
+@pytest.fixture(scope="module")
+def node(cluster: Cluster, image_archive: Path) -> Node:
+    return Node(cluster, image_archive)
+
+
+@pytest.fixture
+def installed(node: Node) -> Iterator[Node]:
+    """The node with cdi-runc by the chart; afterwards it has to be as it was."""
+    before = node.files()
+    node.cluster.helm(*INSTALL)
+    yield node
+    node.cluster.helm(*UNINSTALL)
+    assert (node.label(), node.files()) == ("", before)
+
+
+def test_a_pod_gets_its_device(installed: Node) -> None:
+    assert installed.label() == "true"
+    assert report(run(installed.cluster, the_probe())) == WITH
+
+
+def test_a_pod_of_the_daemon_set_that_is_replaced_undoes_nothing(installed: Node) -> None:
+    restarts = installed.host.restarts(installed.cluster.engine)
+    installed.cluster.kubectl("delete", "pod", NAMESPACE, "--all")
+    installed.cluster.kubectl("rollout", "status", NAMESPACE, "daemonset/cdi-runc", "--timeout=60s")
+    assert "is registered already" in installed.log()
+    assert installed.host.restarts(installed.cluster.engine) == restarts
+    assert report(run(installed.cluster, the_probe())) == WITH
+
+
+@pytest.mark.parametrize(
+    ("change", "on", "refused"),
+    [
+        ("label node node-1 cdi-runc/ready=soon --overwrite", "node-1", None),
+        ("label node node-1 cdi-runc/ready=later --overwrite", "node-2", "labels no node but its own"),
+        ("label node node-1 zone=mine", "node-1", "no label of a node but cdi-runc/ready"),
+        ("label node node-1 kubernetes.io/os-", "node-1", "no label of a node but cdi-runc/ready"),
+        ("annotate node node-1 note=mine", "node-1", "nothing of a node but its label"),
+        ("taint node node-1 gone=yes:NoExecute", "node-1", "nothing of a node but its label"),
+        ("delete node node-1", "node-1", "forbidden"),
+        ("get secrets", "node-1", "forbidden"),
+    ],
+)
+def test_its_pods_may_do_one_thing(policed: Node, change: str, on: str, refused: str | None) -> None:
+    account = "system:serviceaccount:cdi-runc:cdi-runc"
+    extra = f"--as-user-extra=authentication.kubernetes.io/node-name={on}"
+    command = [*change.split(), f"--as={account}", extra]
+    if refused is None:
+        policed.cluster.kubectl(*command)
+    else:
+        with pytest.raises(RuntimeError, match=refused):
+            policed.cluster.kubectl(*command)
+
+
+@pytest.fixture(scope="module")
+def policed(node: Node) -> Iterator[Node]:
+    """The node with cdi-runc by the manifests; afterwards it has to be as it was."""
+    before = node.files()
+    node.cluster.kubectl("apply", f"--kustomize={KUBERNETES}/manifests")
+    node.cluster.kubectl("rollout", "status", NAMESPACE, "daemonset/cdi-runc", "--timeout=60s")
+    yield node
+    node.cluster.kubectl("delete", NAMESPACE, "daemonset/cdi-runc", "--cascade=foreground", "--timeout=60s")
+    node.cluster.kubectl("delete", "--ignore-not-found", f"--kustomize={KUBERNETES}/manifests")
+    assert (node.label(), node.files()) == ("", before)
+
+
+def test_it_waits_for_the_pods_that_need_it(node: Node) -> None:
+    before = node.files()
+    node.cluster.helm(*INSTALL)
+    pod = the_probe()
+    pod["spec"]["containers"][0]["command"] = ["sleep", "1000"]
+    name = start(node.cluster, pod)
+    node.cluster.wait("--for=condition=Ready", f"pod/{name}")
+    node.cluster.kubectl("delete", NAMESPACE, "daemonset/cdi-runc", "--cascade=foreground", "--wait=false")
+    while "trying again" not in (said := node.log()):
+        pass
+    assert "not removed, since an engine still needs it" in said
+    assert node.cluster.kubectl("exec", name, "--", "ls", "/dev/widget") == "/dev/widget\n"
+    node.cluster.kubectl("delete", "pod", name, "--now")
+    node.cluster.kubectl("wait", "--for=delete", NAMESPACE, "daemonset/cdi-runc", "--timeout=60s")
+    node.cluster.helm(*UNINSTALL)
+    assert (node.label(), node.files()) == ("", before)

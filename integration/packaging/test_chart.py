@@ -1,0 +1,100 @@
+"""The chart and the manifests that are made of it: what Helm, kubectl and the schemas of Kubernetes say of them."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import cdi_runc
+from integration.conftest import BIN
+from integration.packaging.conftest import TREE
+
+KUBERNETES = TREE / "packaging/kubernetes"
+PLACES = os.environ.get("CDI_RUNC_KUBERNETES", "/var/cache/cdi-runc/kubernetes")
+POLICY = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
+
+
+def call(program: str, *args: str) -> "subprocess.CompletedProcess[str]":
+    """Calls helm or kubectl, in PLACES or on PATH."""
+    path = shutil.which(program, path=os.pathsep.join((PLACES, os.environ["PATH"])))
+    if path is None:
+        pytest.skip(f"no {program} in {PLACES} or on PATH (make kubernetes-tools, on x86_64)")
+    return subprocess.run([path, *args], capture_output=True, text=True)
+
+
+def rendered(*options: str) -> list[dict[str, Any]]:
+    """What the chart is with these options of `helm template`."""
+    done = call("helm", "template", "cdi-runc", str(KUBERNETES / "chart"), "--namespace=cdi-runc", *options)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def names(documents: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    """Kind and name of each object."""
+    return {(document["kind"], document["metadata"]["name"]) for document in documents}
+
+
+def test_helm_finds_no_fault() -> None:
+    done = call("helm", "lint", "--strict", str(KUBERNETES / "chart"))
+    assert done.returncode == 0, done.stdout
+
+
+def test_its_version_is_that_of_cdi_runc() -> None:
+    chart = yaml.safe_load((KUBERNETES / "chart/Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (cdi_runc.__version__, cdi_runc.__version__)
+
+
+@pytest.mark.parametrize("version", ["1.25", "1.29", "1.30", "1.33", "1.37"])
+def test_every_object_is_as_this_kubernetes_wants_it(version: str, tmp_path: Path) -> None:
+    documents = rendered(f"--kube-version={version}.0", *([f"--api-versions={POLICY}"] if version >= "1.30" else []))
+    assert ("ValidatingAdmissionPolicy", "cdi-runc") in names(documents) or version < "1.30"
+    (tmp_path / "chart.yaml").write_text(yaml.safe_dump_all(documents))
+    command = [BIN / "kubernetes-validate", "--strict", "--kubernetes-version", version, tmp_path / "chart.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_manifests_are_made_from_the_chart(tmp_path: Path) -> None:
+    helm = call("helm", "version", "--short").args[0]
+    subprocess.run([KUBERNETES / "render", tmp_path], env={**os.environ, "HELM": helm}, check=True)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made == {name: (KUBERNETES / "manifests" / name).read_text() for name in made}, "make manifests"
+
+
+def test_kustomize_gives_what_helm_gives_and_a_namespace() -> None:
+    done = call("kubectl", "kustomize", str(KUBERNETES / "manifests"))
+    assert done.returncode == 0, done.stderr
+    helms = rendered("--no-hooks", "--kube-version=1.30.0", f"--api-versions={POLICY}")
+    documents = list(yaml.safe_load_all(done.stdout))
+    assert names(documents) == names(helms) | {("Namespace", "cdi-runc")}
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("engine=docker", "engine"),
+        ("image.repo=example.com/cdi-runc", "additional properties 'repo' not allowed"),
+        ("image.repository=", "/image/repository"),
+        ("image.repository=example.com/cdi-runc:1", "/image/repository"),
+        ("terminationGracePeriodSeconds=5", "/terminationGracePeriodSeconds"),
+        ("tolerations[0].operator=Exist", "/tolerations/0/operator"),
+    ],
+)
+def test_a_wrong_value_is_named(value: str, says: str) -> None:
+    done = call("helm", "template", str(KUBERNETES / "chart"), "--set", value)
+    assert done.returncode != 0
+    assert says in done.stderr
+
+
+def test_values_come_where_they_belong() -> None:
+    options = ("image.repository=example.com:5000/cdi-runc", "image.tag=v2", "engine=crio", "nodeSelector.gpu=yes")
+    documents = rendered(*(f"--set={option}" for option in options))
+    [daemon_set] = [document for document in documents if document["kind"] == "DaemonSet"]
+    pod = daemon_set["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "gpu": "yes"}
+    assert pod["containers"][0]["image"] == "example.com:5000/cdi-runc:v2"
+    assert {"name": "ENGINE", "value": "crio"} in pod["containers"][0]["env"]
