@@ -52,8 +52,9 @@ def test_its_version_is_that_of_cdi_runc() -> None:
 def test_every_object_is_as_this_kubernetes_wants_it(version: str, tmp_path: Path) -> None:
     documents = rendered(f"--kube-version={version}.0", *([f"--api-versions={POLICY}"] if version >= "1.30" else []))
     assert ("ValidatingAdmissionPolicy", "cdi-runc") in names(documents) or version < "1.30"
-    (tmp_path / "chart.yaml").write_text(yaml.safe_dump_all(documents))
-    command = [BIN / "kubernetes-validate", "--strict", "--kubernetes-version", version, tmp_path / "chart.yaml"]
+    path = tmp_path / "chart.yaml"
+    path.write_text(yaml.safe_dump_all(documents))
+    command = [str(BIN / "kubernetes-validate"), "--strict", "--kubernetes-version", version, str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
