@@ -40,12 +40,12 @@ def test_a_pod_gets_its_device(loaded: Machine) -> None:
     settings = SETTINGS.replace("  enable_cdi = {enable_cdi}\n", "")
     loaded.host.write("/etc/containerd/config.toml", settings)
     loaded.host.write("/etc/cdi/widget.json", loaded.spec)
+    loaded.host.run_unit("containerd", "containerd", ready="ctr version", log=loaded.shared / "containerd.log")
     loaded.before = loaded.files()
-    loaded.must(f"{ON_HOST} install containerd")
+    for _ in range(2):
+        loaded.must(f"{ON_HOST} install containerd")
+    assert loaded.host.restarts("containerd") == 1
 
-    log = loaded.shared / "containerd.log"
-    daemon = loaded.host.start("containerd", log=log)
-    loaded.host.wait_for("ctr", "version", daemon=daemon, log=log)
     image = make_image(loaded.shared)
     loaded.must('ctr --namespace k8s.io images import --snapshotter=native "$0"', str(image))
     kubelet = Kubelet(loaded.host.path("/run/containerd/containerd.sock"), FULL_NAME, loaded.shared / "pods")
@@ -55,12 +55,15 @@ def test_a_pod_gets_its_device(loaded: Machine) -> None:
     assert "not removed, since an engine still needs it" in loaded.run(f"{ON_HOST} uninstall").stderr
     kubelet.close()
     loaded.must(f"{ON_HOST} uninstall")
+    assert loaded.host.restarts("containerd") == 2
     assert loaded.host.path("/etc/containerd/config.toml").read_text() == settings
     assert {line for line in loaded.changes() if "containerd" not in line} == set()
 
 
-def test_an_engine_that_is_none_is_named(loaded: Machine) -> None:
-    assert "'dokcer'" in loaded.run(f"{ON_HOST} install dokcer").stderr
+def test_an_engine_that_is_none_is_named_before_anything_is_done(loaded: Machine) -> None:
+    loaded.before = loaded.files()
+    assert "'dokcer' is no engine that cdi-runc knows" in loaded.run(f"{ON_HOST} install podman dokcer").stderr
+    assert loaded.changes() == set()
 
 
 def test_it_must_see_the_host(loaded: Machine) -> None:
