@@ -57,12 +57,13 @@ class Request(NamedTuple):
     method: str
     path: str
     body: Any = None
+    kind: str = "application/json"
     authorization: str = "Bearer the-token"
 
 
 def label(value: str | None) -> Request:
     """What sets the node's label, or removes it."""
-    return Request("PATCH", NODE, {"metadata": {"labels": {"cdi-runc/ready": value}}})
+    return Request("PATCH", NODE, {"metadata": {"labels": {"cdi-runc/ready": value}}}, "application/merge-patch+json")
 
 
 class ApiServer:
@@ -71,7 +72,7 @@ class ApiServer:
     def __init__(self, credentials: Credentials) -> None:
         credentials.issue("server", ["IP:127.0.0.1"])
         self.asked = asked = list[Request]()
-        self.answers = answers = {
+        self._answers = answers = {
             f"GET {NODE}": [of_node("containerd://1.7.24")],
             f"PATCH {NODE}": [(200, {})],
             f"GET {DAEMONSET}": [STAYS],
@@ -81,7 +82,8 @@ class ApiServer:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or "null")
-                asked.append(Request(self.command, self.path, body, self.headers["Authorization"]))
+                kind, who = self.headers["Content-Type"], self.headers["Authorization"]
+                asked.append(Request(self.command, self.path, body, kind, who))
                 left = answers[f"{self.command} {self.path}"]
                 status, said = left.pop(0) if len(left) > 1 else left[0]
                 self.send_response(status)
@@ -100,6 +102,12 @@ class ApiServer:
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
+
+    def answer(self, request: str, *answers: Answer | None) -> None:
+        """What it answers from now on; with None it can't be reached any more."""
+        if None in answers:
+            self.close()
+        self._answers[request] = [answer for answer in answers if answer]
 
     def close(self) -> None:
         """From now on nobody is there; can be called again."""
@@ -122,19 +130,8 @@ class Pods:
         said |= {"NODE_NAME": "node-1", "NAMESPACE": "gpu", "ENGINE": engine}
         options = [*OPTIONS, *RIGHTS[job], *(f"--env={name}={value}" for name, value in said.items())]
         account = f"--volume={self._account}:/var/run/secrets/kubernetes.io/serviceaccount:ro"
-        command = [
-            "podman",
-            "--log-level=error",
-            "run",
-            "--rm",
-            "--name=pod",
-            *options,
-            account,
-            "--entrypoint=/in-cluster",
-            IMAGE,
-            job,
-        ]
-        return self.node.host.start(*command, log=self.log)
+        what = ("--rm", "--name=pod", "--entrypoint=/in-cluster", IMAGE, job)
+        return self.node.host.start("podman", "--log-level=error", "run", *options, account, *what, log=self.log)
 
     def wait_until_ready(self, pod: "subprocess.Popen[bytes]") -> None:
         """Waits as the readiness probe does."""
@@ -203,7 +200,7 @@ def test_the_node_gets_its_label_when_its_engine_has_the_handler(pods: Pods, eng
     ids=["crio", "k3s"],
 )
 def test_no_label_where_the_engine_does_not_get_the_handler(pods: Pods, answer: Answer, engine: str) -> None:
-    pods.api.answers[f"GET {NODE}"] = [answer]
+    pods.api.answer(f"GET {NODE}", answer)
     assert pods.start("node").wait(90) == 1
     assert pods.api.asked == [Request("GET", NODE)]
     assert engine in pods.log.read_text().splitlines()[-1]
@@ -221,10 +218,7 @@ def test_the_next_pod_takes_the_node_over_and_restarts_nothing(pods: Pods) -> No
 def test_nothing_is_undone_unless_the_daemonset_goes(pods: Pods, answer: Answer | None) -> None:
     pod = pods.start("node", engine="containerd")
     pods.wait_until_ready(pod)
-    if answer is None:
-        pods.api.close()
-    else:
-        pods.api.answers[f"GET {DAEMONSET}"] = [answer]
+    pods.api.answer(f"GET {DAEMONSET}", answer)
     assert pods.end(pod) == 0
     assert pods.api.asked == [label("true"), *([Request("GET", DAEMONSET)] if answer else [])]
     assert "cdi-runc is /opt/cdi-runc" in pods.node.must(f"{CDICTL} engine status")
@@ -234,7 +228,8 @@ def test_nothing_is_undone_unless_the_daemonset_goes(pods: Pods, answer: Answer 
 def test_all_is_undone_when_the_daemonset_goes(pods: Pods, answer: Answer, may: bool) -> None:
     pod = pods.start("node", engine="containerd")
     pods.wait_until_ready(pod)
-    pods.api.answers |= {f"GET {DAEMONSET}": [answer], f"PATCH {NODE}": [(200, {}) if may else answer]}
+    pods.api.answer(f"GET {DAEMONSET}", answer)
+    pods.api.answer(f"PATCH {NODE}", (200, {}) if may else answer)
     assert pods.end(pod) == 0
     assert pods.api.asked == [label("true"), Request("GET", DAEMONSET), label(None)]
     assert ("the label cdi-runc/ready stays" in pods.log.read_text()) != may
@@ -253,10 +248,7 @@ def test_all_is_undone_when_the_daemonset_goes(pods: Pods, answer: Answer, may: 
     ],
 )
 def test_why_it_cannot_is_said_in_a_line(pods: Pods, job: str, asked: str, answer: Answer | None, says: str) -> None:
-    if answer is None:
-        pods.api.close()
-    else:
-        pods.api.answers[asked] = [answer]
+    pods.api.answer(asked, answer)
     assert pods.start(job).wait(90) == 1
     said = pods.log.read_text()
     assert (said.count("\n"), says.replace("PORT", str(pods.api.port)) in said) == (1, True), said
@@ -265,8 +257,8 @@ def test_why_it_cannot_is_said_in_a_line(pods: Pods, job: str, asked: str, answe
 
 @pytest.mark.parametrize("times", [0, 2])
 def test_cleanup_returns_when_the_daemonset_is_gone(pods: Pods, times: int) -> None:
-    pods.api.answers[f"DELETE {DAEMONSET}"] = [STAYS if times else GONE]
-    pods.api.answers[f"GET {DAEMONSET}"] = [*[ENDS] * times, GONE]
+    pods.api.answer(f"DELETE {DAEMONSET}", STAYS if times else GONE)
+    pods.api.answer(f"GET {DAEMONSET}", *[ENDS] * times, GONE)
     assert pods.start("cleanup").wait(90) == 0
     delete, *others = pods.api.asked
     assert (delete.method, delete.path, delete.body["propagationPolicy"]) == ("DELETE", DAEMONSET, "Foreground")
