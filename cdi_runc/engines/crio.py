@@ -76,10 +76,16 @@ def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
 
 
 def reload(found: Found, runtime: str | None) -> None:
-    """CRI-O reads runtimes when it starts."""
+    """CRI-O reads runtimes when it starts.
+
+    It ends only when its calls have: one may be to stop the pod that asks for this, so nobody waits for it to forget us.
+    """
     if found.explicit or not is_root() or not os.path.isdir("/run/systemd/system"):
         raise EngineError("no systemd unit runs this CRI-O: restart it yourself, and leave --restart out")
-    ask(["systemctl", "restart", "crio"])
+    if runtime is None:
+        ask(["systemctl", "--no-block", "restart", "crio"])
+    else:
+        ask(["systemctl", "restart", "crio"], timeout=300)
 
 
 def reload_command(found: Found, gone: bool) -> str:
