@@ -78,7 +78,7 @@ def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
 def reload(found: Found, runtime: str | None) -> None:
     """CRI-O reads runtimes when it starts.
 
-    It ends only when its calls have: one may be to stop the pod that asks for this, so nobody waits for it to forget us.
+    It ends only when its calls have. One may be to stop the very pod that asks, so nobody waits for it to forget us.
     """
     if found.explicit or not is_root() or not os.path.isdir("/run/systemd/system"):
         raise EngineError("no systemd unit runs this CRI-O: restart it yourself, and leave --restart out")

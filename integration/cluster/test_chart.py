@@ -18,8 +18,17 @@ NAMESPACE = "--namespace=cdi-runc"
 INSTALL = ("install", "cdi-runc", f"{KUBERNETES}/chart", NAMESPACE, "--create-namespace", "--wait", "--timeout=60s")
 # With CRI-O it waits for the kubelet to tidy the pods away that have ended, which that does once a minute.
 UNINSTALL = ("uninstall", "cdi-runc", NAMESPACE, "--wait", "--timeout=180s")
-# What a cluster itself writes while it runs.
-OF_THE_CLUSTER = ("/var/lib/", "/var/log/", "/var/cache/", "/root/", "/run/", "/opt/containerd", "/opt/cni")
+# What a cluster itself writes while it runs, and Podman when `cdictl doctor` asks it.
+OF_THE_CLUSTER = (
+    "/etc/cni/net.d/cni.lock",
+    "/var/lib/",
+    "/var/log/",
+    "/var/cache/",
+    "/root/",
+    "/run/",
+    "/opt/containerd",
+    "/opt/cni",
+)
 
 
 class Node:
