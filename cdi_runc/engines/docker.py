@@ -179,7 +179,7 @@ def _server(config: str, *, explicit: bool) -> dict[str, object]:
     """What the running daemon says of its version; empty if it doesn't answer."""
     try:
         answer = json.loads(ask([*_client(config, explicit), "version", "--format", "{{json .Server}}"], timeout=15))
-    except NotInstalled:
+    except (NotInstalled, ValueError):  # none, or another program that goes by the name of docker
         return {}
     except EngineError as fault:
         if config in str(fault):
