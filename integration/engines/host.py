@@ -109,6 +109,12 @@ class Host:
         daemon = self.start("sh", str(here / "unit.sh"), name, ready, *argv, log=log)
         self.wait_for("sh", "-c", ready, daemon=daemon, log=log)
 
+    def wait_for_unit(self, name: str) -> None:
+        """Waits until a unit is up that `systemctl --no-block` may have been told to restart."""
+        ended, up = "$(tail -n 1 /run/units/$0.restarts)", 'sh -c "$(cat /run/units/$0.ready)"'
+        script = f'until [ "$(cat /run/units/$0.pid)" != "{ended}" ] && {up}; do sleep 0.1; done'
+        self.run("sh", "-c", script, name, timeout=30)
+
     def restarts(self, unit: str) -> int:
         """How often a unit has been restarted by systemctl."""
         path = self.path(f"/run/units/{unit}.restarts")

@@ -56,7 +56,6 @@ class Crio:
         host.write("/etc/crio/crio.conf", SETTINGS)
         host.write("/etc/crio/seccomp.json", '{"defaultAction": "SCMP_ACT_ALLOW"}')
         host.write("/usr/libexec/crio/runc", RUNC)
-        host.path("/usr/libexec/crio/runc").chmod(0o755)
         loaded = host.run("podman", "load", "--input", str(make_image(host.shared)))
         assert loaded.returncode == 0, loaded.stderr
         host.run_unit("crio", "crio", ready="test -S /run/crio/crio.sock", log=host.shared / "crio.log")
@@ -69,8 +68,10 @@ class Crio:
         return done
 
     def engine(self, command: str, *words: str, expect: int = 0) -> "subprocess.CompletedProcess[str]":
-        """Runs `cdictl engine COMMAND crio`."""
-        return self.cdictl("engine", command, "crio", *words, expect=expect)
+        """Runs `cdictl engine COMMAND crio`, and waits for a CRI-O that it restarts."""
+        done = self.cdictl("engine", command, "crio", *words, expect=expect)
+        self.host.wait_for_unit("crio")
+        return done
 
     def probe(self, pod: str, *request: Any, **how: Any) -> dict[str, str]:
         """What a container of the pod says of itself; the widget knows nothing of those before."""
