@@ -1,7 +1,6 @@
 """The chart and the manifests that are made of it: what Helm, kubectl and the schemas of Kubernetes say of them."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,19 @@ import pytest
 import yaml
 
 import cdi_runc
+from integration.cluster.cluster import PLACE, find
 from integration.conftest import BIN
 from integration.packaging.conftest import TREE
 
 KUBERNETES = TREE / "packaging/kubernetes"
-PLACES = os.environ.get("CDI_RUNC_KUBERNETES", "/var/cache/cdi-runc/kubernetes")
 POLICY = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"
 
 
 def call(program: str, *args: str) -> "subprocess.CompletedProcess[str]":
-    """Calls helm or kubectl, in PLACES or on PATH."""
-    path = shutil.which(program, path=os.pathsep.join((PLACES, os.environ["PATH"])))
+    """Calls helm or kubectl, in PLACE or on PATH."""
+    path = find(program)
     if path is None:
-        pytest.skip(f"no {program} in {PLACES} or on PATH (make kubernetes-tools, on x86_64)")
+        pytest.skip(f"no {program} in {PLACE} or on PATH (make kubernetes-tools, on x86_64)")
     return subprocess.run([path, *args], capture_output=True, text=True)
 
 
