@@ -96,6 +96,6 @@ $(VENV)/.installed: pyproject.toml packaging/dev/find-python
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-$(VENV)/.linked: $(VENV)/.installed packaging/dev/link-launcher cdi_runc/shim/launcher.sh
+$(VENV)/.linked: $(VENV)/.installed packaging/dev/link-launcher cdi_runc/shim/start/launcher.sh
 	@packaging/dev/link-launcher $(VENV)
 	@touch $@

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cdi_runc.ctl import containers, main
+from cdi_runc.ctl import main
+from cdi_runc.ctl.why import containers
 from integration.bundles import REQUEST, WIDGET
 from integration.conftest import BIN, Runtime
 

@@ -16,29 +16,30 @@ import click
 from cdi_runc import CDIError, __version__
 from cdi_runc.ctl.options import OUTPUTS, Options
 from cdi_runc.ctl.output import echo_aside
+from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.errors import ShimError
 
 # What `--help` lists, in this order: under each heading the commands, and where each one is.
 SECTIONS = {
     "See what is there": {
-        "devices": "devices:devices",
-        "device": "devices:device",
-        "vendors": "kinds:vendors",
-        "classes": "kinds:classes",
-        "specs": "files:specs",
-        "dirs": "files:dirs",
-        "watch": "watch:watch",
+        "devices": "look.devices:devices",
+        "device": "look.devices:device",
+        "vendors": "look.kinds:vendors",
+        "classes": "look.kinds:classes",
+        "specs": "look.files:specs",
+        "dirs": "look.files:dirs",
+        "watch": "look.watch:watch",
     },
     "Find out why": {
-        "explain": "explain:explain",
-        "diff": "diff:diff",
-        "doctor": "doctor:doctor",
-        "support-bundle": "support_bundle:support_bundle",
+        "explain": "why.explain:explain",
+        "diff": "why.diff:diff",
+        "doctor": "why.doctor:doctor",
+        "support-bundle": "why.support_bundle:support_bundle",
     },
     "Check and change": {
-        "validate": "validate:validate",
-        "spec": "spec:spec",
-        "inject": "inject:inject",
+        "validate": "specs.validate:validate",
+        "spec": "specs.spec:spec",
+        "inject": "specs.inject:inject",
         "engine": "engine:engine",
         "refresh": "refresh:refresh",
     },
@@ -104,7 +105,7 @@ class Commands(click.Group):
             status = 1
         except OSError as error:
             status = _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-        except (CDIError, ShimError) as error:
+        except (CDIError, SettingsError, ShimError) as error:
             status = _fail(str(error))
         sys.exit(status)
 

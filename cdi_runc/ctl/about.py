@@ -19,7 +19,7 @@ def schema(what: str, output: str) -> None:
 
         echo_data(spec_schema(), output)
     else:
-        from cdi_runc.shim.settings import schema as settings_schema
+        from cdi_runc.host.settings import schema as settings_schema
 
         echo_data(settings_schema(), output)
 

@@ -166,7 +166,7 @@ def disable(name: str, runtime_name: str, config: str | None, dry_run: bool, res
 def test(options: Options, /, name: str, runtime_name: str, config: str | None, image: str | None, output: str) -> None:
     """Start a throw-away container with a harmless device through ENGINE, and say what works."""
     from cdi_runc.engines import trial
-    from cdi_runc.shim import places, settings
+    from cdi_runc.host import places, settings
 
     module = engine_of(name)
     ours = settings.read(options.config or places.config_path(os.environb, not places.is_host_root()))

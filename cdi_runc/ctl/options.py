@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdi_runc.shim.errors import SettingsError
+from cdi_runc.host.errors import SettingsError
 
 if TYPE_CHECKING:
     from cdi_runc import Registry
-    from cdi_runc.ctl.known import Known, SpecFiles
-    from cdi_runc.shim.settings import Settings
-    from cdi_runc.shim.snapshot import Snapshot
+    from cdi_runc.host.known import Known, SpecFiles
+    from cdi_runc.host.settings import Settings
+    from cdi_runc.host.snapshot import Snapshot
 
 OUTPUTS = ("table", "json", "yaml")
 
@@ -31,13 +31,13 @@ class Options:
     @property
     def config_path(self) -> str:
         """The settings file that counts, which may be missing."""
-        from cdi_runc.shim import places
+        from cdi_runc.host import places
 
         return os.path.abspath(self.config) if self.config else places.config_path(os.environb, _rootless())
 
     def settings(self) -> Settings:
         """What cdi-runc is set to, with the spec directories of the command line; SettingsError for a faulty file."""
-        from cdi_runc.shim import settings
+        from cdi_runc.host import settings
 
         found = settings.read(self.config_path)
         if found["fault"]:
@@ -56,20 +56,20 @@ class Options:
 
     def spec_files(self) -> SpecFiles:
         """The devices as the spec files have them, with all that is to be told of the files."""
-        from cdi_runc.ctl.known import SpecFiles
+        from cdi_runc.host.known import SpecFiles
 
         return SpecFiles(self.registry(), self.settings())
 
     @property
     def snapshot_place(self) -> tuple[str, str]:
         """The directory and the name under which the shim keeps what it knows of these settings' devices."""
-        from cdi_runc.shim import places
+        from cdi_runc.host import places
 
         return places.state_directory(os.environb, _rootless()), places.snapshot_name(self.config_path)
 
     def fresh_snapshot(self) -> Snapshot | None:
         """What the shim knows of the devices; None where it would have to look at the files again, as we have to."""
-        from cdi_runc.shim import snapshot
+        from cdi_runc.host import snapshot
 
         if self.spec_dirs:
             return None
@@ -102,6 +102,6 @@ def complete_device(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
 
 
 def _rootless() -> bool:
-    from cdi_runc.shim import places
+    from cdi_runc.host import places
 
     return not places.is_host_root()

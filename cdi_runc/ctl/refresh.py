@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 
@@ -34,10 +33,7 @@ def kept(options: Options, warn: Callable[[str], None], anew: bool) -> int:
 
     `warn` is told in one line of what keeps it from being kept. Raises SettingsError where none can be made.
     """
-    from cdi_runc import shim
-    from cdi_runc.shim.rebuild import rebuilt
+    from cdi_runc.host.rebuild import builder, rebuilt
 
-    maker = os.path.join(os.path.dirname(os.path.abspath(shim.__file__)), "refresh.py")
-    builder = [sys.executable, "-I", maker, options.config_path]
-    made = rebuilt(*options.snapshot_place, builder, warn, anew)
+    made = rebuilt(*options.snapshot_place, builder(sys.executable, options.config_path), warn, anew)
     return len(list(made.names))

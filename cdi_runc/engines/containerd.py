@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from cdi_runc.engines import containers, edits
+from cdi_runc.engines import monitors, values
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import (
     EngineError,
@@ -127,7 +127,7 @@ def advice(found: Found, wish: Wish) -> list[str]:
 
 def mine(command: Sequence[str]) -> bool:
     """containerd's shim, unless dockerd owns the namespace."""
-    namespace = containers.option(command, "-namespace")
+    namespace = monitors.option(command, "-namespace")
     return namespace is not None and not namespace.endswith("moby")
 
 
@@ -176,14 +176,14 @@ def _default_config() -> str:
 def _dump(path: str, config: str) -> dict[str, object]:
     """The whole configuration as containerd itself reads it."""
     words = ["--config", config, "config", "dump"] if os.path.exists(config) else ["config", "default"]
-    return edits.parse("toml", ask([path, *words]))
+    return values.parse("toml", ask([path, *words]))
 
 
 def _read(found: Found) -> dict[str, object]:
     """The file as it is written, or what an empty one would be today."""
     if not os.path.exists(found.config):
         return {"version": _dump(found.binary, found.config)["version"]}
-    main = edits.load("toml", found.config)
+    main = values.load("toml", found.config)
     if main.get("version", 1) == 1:
         raise EngineError(f"{found.config}: schema version 1 has no runtime handlers of this kind: set version = 2")
     return main

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cdi_runc.engines import containers, edits, journal
+from cdi_runc.engines import journal, monitors, values
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import (
     EngineError,
@@ -100,7 +100,7 @@ def advice(found: Found, wish: Wish) -> list[str]:
 
 def mine(command: Sequence[str]) -> bool:
     """conmon, if CRI-O started it."""
-    return os.path.basename(command[0]) == "conmon" and "crio" in (containers.option(command, "--exit-dir") or "")
+    return os.path.basename(command[0]) == "conmon" and "crio" in (monitors.option(command, "--exit-dir") or "")
 
 
 def kept(found: Found, runtime: str) -> list[str]:
@@ -166,7 +166,7 @@ def _asked(found: Found) -> Mapping[str, object]:
 
 def _settings(text: str) -> Mapping[str, object]:
     """What a text in CRI-O's form says under [crio] and [crio.runtime], which have no name in common."""
-    crio = edits.parse("toml", text).get("crio")
+    crio = values.parse("toml", text).get("crio")
     crio = crio if isinstance(crio, Mapping) else {}
     runtime = crio.get("runtime")
     return {**crio, **(runtime if isinstance(runtime, Mapping) else {})}

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from cdi_runc.engines import containers, edits, journal
+from cdi_runc.engines import journal, monitors, values
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import (
     EngineError,
@@ -54,7 +54,7 @@ def runtimes(found: Found) -> Runtimes:
     daemon = _dockerd()
     if daemon and found.release >= (23,) and os.path.exists(found.config):
         ask([daemon, "--validate", "--config-file", found.config])
-    settings = edits.load("json", found.config)
+    settings = values.load("json", found.config)
     handlers: dict[str, Mapping[str, object]] = {"runc": {"path": "runc"}}
     given = settings.get("runtimes")
     for name, how in given.items() if isinstance(given, Mapping) else ():
@@ -114,7 +114,7 @@ def advice(found: Found, wish: Wish) -> list[str]:
 
 def mine(command: Sequence[str]) -> bool:
     """containerd's shim under dockerd's namespace."""
-    return (containers.option(command, "-namespace") or "").endswith("moby")
+    return (monitors.option(command, "-namespace") or "").endswith("moby")
 
 
 def kept(found: Found, runtime: str) -> list[str]:
@@ -167,7 +167,7 @@ def _docker(found: Found) -> list[str]:
 def _client(config: str, explicit: bool) -> list[str]:
     """The docker command for the daemon whose file this is: one that was named may listen elsewhere."""
     client = [binary("Docker's client", "docker")]
-    hosts = edits.load("json", config).get("hosts") if explicit else None
+    hosts = values.load("json", config).get("hosts") if explicit else None
     if isinstance(hosts, list) and hosts:
         return [*client, "--host", str(hosts[0])]
     if not explicit and not is_root() and "DOCKER_HOST" not in os.environ and os.environ.get("XDG_RUNTIME_DIR"):
@@ -209,9 +209,9 @@ def _obeys(found: Found, runtime: str | None) -> bool:
 
 def _pid(found: Found) -> int | None:
     default = "/var/run/docker.pid" if is_root() else os.path.join(os.environ.get("XDG_RUNTIME_DIR", ""), "docker.pid")
-    text = journal.read(str(edits.load("json", found.config).get("pidfile") or default)) or ""
+    text = journal.read(str(values.load("json", found.config).get("pidfile") or default)) or ""
     pid = int(text) if text.strip().isdigit() else 0
-    argv = containers.argv_of(pid) if pid else []
+    argv = monitors.argv_of(pid) if pid else []
     return pid if argv and os.path.basename(argv[0]) == "dockerd" else None
 
 
@@ -219,7 +219,7 @@ def _refuse_flags(found: Found) -> None:
     """dockerd does not start when `runtimes` stands in its file and on its command line."""
     pid = _pid(found)
     for flag in ("--add-runtime", "--default-runtime"):
-        if pid and any(word.split("=")[0] == flag for word in containers.argv_of(pid)):
+        if pid and any(word.split("=")[0] == flag for word in monitors.argv_of(pid)):
             raise EngineError(
                 f"dockerd was started with {flag}, and takes it from one place only: move it to daemon.json"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from cdi_runc.engines import containers, launcher
+from cdi_runc.engines import launcher, monitors
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes, Trial, Wish
 
@@ -47,7 +47,7 @@ def advice(found: Found, wish: Wish) -> list[str]:
 
 def mine(command: Sequence[str]) -> bool:
     """containerd's shim, in nerdctl's usual namespace."""
-    return containers.option(command, "-namespace") == "default"
+    return monitors.option(command, "-namespace") == "default"
 
 
 def kept(found: Found, runtime: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Podman (and Buildah): `[engine.runtimes]` in a containers.conf drop-in.
+"""Podman (and Buildah): `[engine.runtimes]` in a monitors.conf drop-in.
 
 Podman merges the files in order: a table's keys add up, but a list such as `runtime_supports_json` replaces the one
 before, so ours repeats what it would hide. There is no daemon, and nothing to restart.
@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 
-from cdi_runc.engines import containers, edits
+from cdi_runc.engines import monitors, values
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import (
     EngineError,
@@ -28,7 +28,7 @@ from cdi_runc.engines.engine import (
 
 _SYSTEM = ("/usr/share/containers/containers.conf", "/etc/containers/containers.conf")
 
-# containers.conf(5), the lists' values where no file sets them, as of containers/common 0.50 to 0.62.
+# monitors.conf(5), the lists' values where no file sets them, as of containers/common 0.50 to 0.62.
 _DEFAULT_LISTS: dict[str, list[str]] = {
     "runtime_supports_json": ["crun", "runc", "kata", "runsc", "youki", "krun"],
     "runtime_supports_nocgroups": ["crun", "krun"],
@@ -39,7 +39,7 @@ PARTING: tuple[Put, ...] = ()
 
 
 def find(config: str | None) -> Found:
-    """Podman on this host; `config` is one containers.conf to be used in place of all others."""
+    """Podman on this host; `config` is one monitors.conf to be used in place of all others."""
     path = binary("Podman", "podman")
     number = version(ask([path, "--version"]))
     main = config or os.environ.get("CONTAINERS_CONF") or _main_config()
@@ -96,7 +96,7 @@ def advice(found: Found, wish: Wish) -> list[str]:
 
 def mine(command: Sequence[str]) -> bool:
     """conmon, unless CRI-O started it."""
-    return os.path.basename(command[0]) == "conmon" and "crio" not in (containers.option(command, "--exit-dir") or "")
+    return os.path.basename(command[0]) == "conmon" and "crio" not in (monitors.option(command, "--exit-dir") or "")
 
 
 def kept(found: Found, runtime: str) -> list[str]:
@@ -151,7 +151,7 @@ def _tables(found: Found) -> list[tuple[str, Mapping[str, object]]]:
     """Each file with its `[engine]` table."""
     tables = []
     for file in _files(found):
-        engine = edits.load("toml", file).get("engine")
+        engine = values.load("toml", file).get("engine")
         if isinstance(engine, Mapping):
             tables.append((file, engine))
     return tables

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cdi_runc.engines import containerd, containers, edit_toml, journal
+from cdi_runc.engines import containerd, edit_toml, journal, monitors
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes, Trial, Value, Wish, pod_request
 
@@ -88,7 +88,7 @@ class Rancher:
 
     def mine(self, command: Sequence[str]) -> bool:
         """containerd's shim, connected to the distribution's own socket."""
-        return "/k3s/" in (containers.option(command, "-address") or "")
+        return "/k3s/" in (monitors.option(command, "-address") or "")
 
     def kept(self, found: Found, runtime: str) -> list[str]:
         """Nothing."""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
-from cdi_runc.engines import edits, journal
+from cdi_runc.engines import journal, values
 from cdi_runc.engines.engine import EngineError
 from cdi_runc.engines.journal import Change
 
@@ -26,7 +26,7 @@ class FileRecord(TypedDict):
     mode: int
     owner: list[int] | None
     made: list[str]
-    undos: list[edits.Undo]
+    undos: list[values.Undo]
 
 
 class Registration(TypedDict):
@@ -87,8 +87,8 @@ def base(file: FileRecord, now: str) -> str | None:
     if now == file["after"]:
         return file["before"]
     try:
-        rest = edits.take_out(file["syntax"], now, file["undos"])
-        ours = file["before"] is None and (rest == file["start"] or edits.is_empty(file["syntax"], rest))
+        rest = values.take_out(file["syntax"], now, file["undos"])
+        ours = file["before"] is None and (rest == file["start"] or values.is_empty(file["syntax"], rest))
     except EngineError as fault:
         raise EngineError(f"{file['path']}: {fault}") from None
     return None if ours else rest

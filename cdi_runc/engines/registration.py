@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cdi_runc.engines import containers, edits, journal, records
+from cdi_runc.engines import journal, monitors, records, values
 from cdi_runc.engines.engine import Engine, EngineError, FilePlan, Found, Runtimes, Wish
 from cdi_runc.engines.journal import Change
 from cdi_runc.engines.records import FileRecord, Registration
@@ -121,7 +121,7 @@ def _part(engine: Engine, found: Found, record: Registration, others: Sequence[R
             continue
         file["before"] = records.base(file, now)
         plan = FilePlan(file["path"], file["syntax"], engine.PARTING)
-        file["after"], _ = edits.apply(plan, file["before"] or file["start"])
+        file["after"], _ = values.apply(plan, file["before"] or file["start"])
         changes.append(journal.change_of(file["path"], file["after"]))
     changes.append(records.change_of(directory, [*others, record]))
     journal.commit(directory, changes, lambda: engine.reload(found, None))
@@ -145,7 +145,7 @@ def _refuse_needed(engine: Engine, found: Found | None, record: Registration) ->
     def some(ids: Sequence[str]) -> str:
         return ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else "")
 
-    if in_use := containers.using([record["path"]], engine.mine):
+    if in_use := monitors.using([record["path"]], engine.mine):
         raise EngineError(f"running containers use {record['runtime']} ({some(in_use)}): stop them, or --force")
     if found and (kept := engine.kept(found, record["runtime"])):
         raise EngineError(
@@ -160,7 +160,7 @@ def _planned(plan: FilePlan, mine: Registration | None) -> tuple[FileRecord, Cha
     old = next((file for file in mine["files"] if file["path"] == path), None) if mine else None
     base = records.base(old, now) if old and now is not None else now
     try:
-        after, undos = edits.apply(plan, plan.start if base is None else base)
+        after, undos = values.apply(plan, plan.start if base is None else base)
     except EngineError as fault:
         raise EngineError(f"{path}: {fault}") from None
     change = journal.change_of(path, after, plan.mode)

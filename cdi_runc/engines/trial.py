@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cdi_runc.engines import containers, journal
+from cdi_runc.engines import journal, monitors
 from cdi_runc.engines.engine import Engine, EngineError, Found, Trial
 from cdi_runc.engines.trial_image import write_image
 
@@ -82,7 +82,7 @@ def _steps(engine: Engine, found: Found, trial: Trial, device: _Device) -> Itera
         yield Step("container started", False, "it ended at once")
         return
     yield Step("container started", True, f"process {pid}")
-    bundle = containers.bundle_of(pid)
+    bundle = monitors.bundle_of(pid)
     text = journal.read(os.path.join(bundle, "config.json")) if bundle else None
     if text is not None:
         step = _request_arrived(json.loads(text), trial)
@@ -131,7 +131,7 @@ def _missing(pid: int, environ: Mapping[str, str], device: _Device) -> list[str]
 def _wait(pid: int) -> dict[str, str] | None:
     """The environment of the container's process once it is `sleep`; None if it ends before."""
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and (argv := containers.argv_of(pid)):
+    while time.monotonic() < deadline and (argv := monitors.argv_of(pid)):
         if os.path.basename(argv[0]) == "sleep":
             entries = (journal.read(f"/proc/{pid}/environ") or "").split("\0")
             return dict(entry.split("=", 1) for entry in entries if "=" in entry)

@@ -9,9 +9,5 @@ class ConfigError(ShimError):
     """A config.json that can't be read or edited."""
 
 
-class SettingsError(ShimError):
-    """A config.yaml that can't be used."""
-
-
 class RuntimeMissing(ShimError):
     """There is no runtime to wrap, or it is the shim itself."""

@@ -12,16 +12,14 @@ class Launch:
 
     args: the words for the runtime. name: the runtime we stand for (`runc` where we are called `cdi-runc`). runtime,
     config: what `--cdi-runtime` and `--cdi-config` say, or ''. environ: the caller's, by bytes. ignored: the mask of
-    signals that the caller ignores. shim: the directory of this file. full_python: the interpreter that has all
-    dependencies.
+    signals that the caller ignores. full_python: the interpreter that has all dependencies.
     """
 
-    __slots__ = ("args", "config", "environ", "full_python", "ignored", "name", "runtime", "self_path", "shim")
+    __slots__ = ("args", "config", "environ", "full_python", "ignored", "name", "runtime", "self_path")
 
     def __init__(self, argv: list[str]) -> None:
         """Take the command line of boot.py."""
         _, self.full_python, self.self_path, lc_all, stat, self.runtime, self.config, *self.args = argv
-        self.shim = __file__.rpartition("/")[0]
         self.name = self.self_path.rpartition("/")[2].removeprefix("cdi-")
         # The launcher set LC_ALL; it gives the caller's as '=value', or '' where there was none.
         self.environ: dict[bytes, bytes] = dict(posix.environ)

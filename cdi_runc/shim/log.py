@@ -10,7 +10,7 @@ import posix
 import time
 from _json import encode_basestring_ascii
 
-from cdi_runc.shim.snapshot import is_ours
+from cdi_runc.host.snapshot import is_ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,13 +5,15 @@ import posix
 from cdi_runc.cdi.edits import apply
 from cdi_runc.cdi.errors import CDIError, UnresolvableDevices
 from cdi_runc.cdi.injection import pending, resolve
-from cdi_runc.shim import places, runtime, snapshot
+from cdi_runc.host import places, snapshot
+from cdi_runc.host.errors import SettingsError
+from cdi_runc.host.snapshot import Damaged, Snapshot
+from cdi_runc.shim import runtime
 from cdi_runc.shim.bundle import Config, mentions
 from cdi_runc.shim.cmdline import parse
-from cdi_runc.shim.errors import ConfigError, SettingsError, ShimError
+from cdi_runc.shim.errors import ConfigError, ShimError
 from cdi_runc.shim.launch import Launch
 from cdi_runc.shim.requests import needles, requested, without_markers
-from cdi_runc.shim.snapshot import Damaged, Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def main(argv: list[str]) -> "NoReturn":
         call = parse(launch.args, dialect)
         path = prepare(launch, call, lambda line: tell("warning", line))
         runtime.execute(path, launch.args, launch.environ, launch.ignored)
-    except (ShimError, CDIError) as fault:
+    except (ShimError, SettingsError, CDIError) as fault:
         tell("error", str(fault))
     except Exception as fault:
         tell(
@@ -128,10 +130,9 @@ def _snapshot(launch: Launch, warn: "Callable[[str], None]", anew: bool = False)
         kept = None  # which rebuilt() tells, once it is nobody else's turn to mend it
     if kept and kept.is_fresh():
         return kept
-    from cdi_runc.shim.rebuild import rebuilt
+    from cdi_runc.host.rebuild import builder, rebuilt
 
-    builder = [launch.full_python, "-I", f"{launch.shim}/refresh.py", config]
-    return rebuilt(directory, name, builder, warn, anew)
+    return rebuilt(directory, name, builder(launch.full_python, config), warn, anew)
 
 
 def _why_unresolvable(names: tuple[str, ...], known: Snapshot) -> str:

@@ -88,6 +88,6 @@ def _leads_to_shim(path: str, environ: "Mapping[bytes, bytes]") -> bool:
 
     Asked only where this process is old for one that has come so far, as it is after some rounds of a loop.
     """
-    from cdi_runc.shim.process import output_of
+    from cdi_runc.host.process import output_of
 
     return output_of([path, "--version"], {**environ, PROBE: b"1"})[1] == PROBE_ANSWER

@@ -12,7 +12,7 @@ from integration.bundles import WITH
 from integration.packaging.conftest import TREE
 from integration.packaging.machine import Machine
 
-FROZEN = "/usr/lib/cdi-runc/0.1.0/cdi_runc/shim/__pycache__/frozen-3.*.pyc"
+FROZEN = "/usr/lib/cdi-runc/0.1.0/cdi_runc/shim/start/__pycache__/frozen-3.*.pyc"
 
 
 def build(tree: Path, directory: Path) -> Path:

@@ -33,7 +33,7 @@ def test_it_runs_from_a_read_only_system(machine: Machine) -> None:
 
 
 def test_the_hot_path_is_compiled_at_installation(machine: Machine) -> None:
-    machine.must(f"{INSTALL} && ls /usr/local/lib/cdi-runc/*/cdi_runc/shim/__pycache__/frozen-3.*.pyc")
+    machine.must(f"{INSTALL} && ls /usr/local/lib/cdi-runc/*/cdi_runc/shim/start/__pycache__/frozen-3.*.pyc")
 
 
 def test_it_is_small(machine: Machine) -> None:

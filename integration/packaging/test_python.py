@@ -58,5 +58,5 @@ def test_a_wheel_brings_the_launcher(tmp_path: Path) -> None:
     (library / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     for name in ("cdi-runc", "cdi-crun", "cdi-youki"):
         assert subprocess.check_output([tmp_path / "venv/bin" / name, "--cdi-version"]).startswith(b"cdi-runc ")
-    assert list(library.glob("cdi_runc/shim/__pycache__/frozen-3.*.pyc"))
+    assert list(library.glob("cdi_runc/shim/start/__pycache__/frozen-3.*.pyc"))
     assert b"DEVICE" in subprocess.check_output([tmp_path / "venv/bin/cdictl", "devices"])

@@ -71,7 +71,7 @@ def test_an_erased_package_leaves_nothing(machine: Machine, rpm: Callable[..., s
     rpm("--install", package)
     assert machine.container() == WITH
     assert machine.problems() == []
-    machine.must("ls /usr/lib/cdi-runc/*/cdi_runc/shim/__pycache__/frozen-3.*.pyc")
+    machine.must("ls /usr/lib/cdi-runc/*/cdi_runc/shim/start/__pycache__/frozen-3.*.pyc")
     rpm("--erase", "cdi-runc")
     assert machine.changes() == set()
 

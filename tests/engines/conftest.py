@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cdi_runc.engines import edits
+from cdi_runc.engines import values
 from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes, Trial, Wish
 
 
@@ -30,7 +30,7 @@ class Notebook:
         return Found("notebook", "/usr/bin/notebook", "1.2", config or "", self.running, "no", True)
 
     def runtimes(self, found: Found) -> Runtimes:
-        settings = edits.load("json", found.config)
+        settings = values.load("json", found.config)
         handlers = settings.get("runtimes", {})
         assert isinstance(handlers, dict)
         if self.refuses and self.refuses in handlers:
@@ -103,7 +103,7 @@ def applied(plan: FilePlan) -> str:
     """The file's text with the plan in it, and that taking it out gives what was there."""
     path = Path(plan.path)
     before = path.read_text() if path.exists() else plan.start
-    after, undos = edits.apply(plan, before)
-    rest = edits.take_out(plan.syntax, after, undos)
+    after, undos = values.apply(plan, before)
+    rest = values.take_out(plan.syntax, after, undos)
     assert [line for line in rest.splitlines() if line] == [line for line in before.splitlines() if line]
     return after

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_subprocess import FakeProcess
 
-from cdi_runc.engines import crio, edits
+from cdi_runc.engines import crio, values
 from cdi_runc.engines.engine import Found, Runtimes, Wish
 from tests.engines.conftest import applied
 
@@ -78,7 +78,7 @@ def test_a_drop_in_with_all_that_the_runtime_behind_has(tmp_path: Path) -> None:
             }
         },
     }
-    assert edits.parse("toml", applied(plan)) == {"crio": {"runtime": crio_runtime}}
+    assert values.parse("toml", applied(plan)) == {"crio": {"runtime": crio_runtime}}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_what_is_said_of_our_runtime(
     """All that the other one has, but not what would put another runtime in our place."""
     known = Runtimes("crun", {"crun": CRUN, "runc": {"path": "runc", **how}})
     [plan] = crio.plan(_crio(tmp_path), Wish(path=SHIM, wraps=wraps), known)
-    assert edits.parse("toml", applied(plan)) == {
+    assert values.parse("toml", applied(plan)) == {
         "crio": {"runtime": {"runtimes": {"cdi-runc": {"runtime_path": SHIM, "runtime_type": "oci", **table}}}}
     }
 

@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 from pytest_subprocess import FakeProcess
 
-from cdi_runc.engines import containerd, docker, edits, nerdctl, podman, rancher
+from cdi_runc.engines import containerd, docker, nerdctl, podman, rancher, values
 from cdi_runc.engines.engine import EngineError, FilePlan, Found, Runtimes, Wish
 from tests.engines.conftest import applied
 
@@ -137,7 +137,7 @@ def test_a_containerd_handler_takes_over_what_the_one_it_stands_for_has() -> Non
 
 
 def _cri(plan: FilePlan, plugin: str) -> dict[str, object]:
-    settings: object = edits.parse("toml", applied(plan))
+    settings: object = values.parse("toml", applied(plan))
     for key in ("plugins", plugin, "containerd"):
         assert isinstance(settings, dict)
         settings = settings[key]
@@ -178,14 +178,14 @@ def test_containerd_2_in_a_drop_in(tmp_path: Path, schema: int, plugin: str, imp
     plans = containerd.plan(_found("containerd", "2.1.9", config), Wish(path=SHIM), DUMPED)
     drop_in = tmp_path / "conf.d/50-cdi-runc.toml"
     assert plans[0].path == str(drop_in)
-    assert edits.parse("toml", applied(plans[0]))["version"] == schema
+    assert values.parse("toml", applied(plans[0]))["version"] == schema
     runtimes = _cri(plans[0], plugin)["runtimes"]
     assert isinstance(runtimes, dict)
     assert runtimes["cdi-runc"] == TAKEN_OVER
     if "conf.d" in imports:
         assert len(plans) == 1
     else:
-        listed = edits.parse("toml", applied(plans[1]))["imports"]
+        listed = values.parse("toml", applied(plans[1]))["imports"]
         assert isinstance(listed, list)
         assert listed[-1] == str(drop_in)
 
@@ -213,7 +213,7 @@ def test_podman_in_a_drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     found = _found("podman", "4.3.1", config, explicit=False)
     [plan] = podman.plan(found, Wish("cdi-crun", "/usr/bin/cdi-crun", "crun", default=True), Runtimes("crun"))
     assert plan.path == str(tmp_path / "containers.conf.d/50-cdi-crun.conf")
-    assert edits.parse("toml", applied(plan)) == {
+    assert values.parse("toml", applied(plan)) == {
         "engine": {
             "runtime": "cdi-crun",
             "runtime_supports_json": ["mine", "cdi-crun"],
@@ -229,7 +229,7 @@ def test_podman_in_a_file_that_was_named(tmp_path: Path) -> None:
     [plan] = podman.plan(_found("podman", "5.4.2", config), Wish(path=SHIM), Runtimes("crun"))
     after = applied(plan)
     assert after.startswith("# mine\n")
-    engine = edits.parse("toml", after)["engine"]
+    engine = values.parse("toml", after)["engine"]
     assert isinstance(engine, dict)
     assert engine["runtimes"] == {"foo": ["/foo"], "cdi-runc": [SHIM]}
     assert engine["runtime"] == "crun"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdi_runc.engines import containers, records, registration
+from cdi_runc.engines import monitors, records, registration
 from cdi_runc.engines.engine import EngineError, FilePlan, Put, Wish
 from tests.engines.conftest import Notebook
 
@@ -234,7 +234,7 @@ def container(tmp_path: Path) -> Iterator[Callable[[str], None]]:
     def start(runtime: str) -> None:
         argv = ["conmon", str(script), "-c", "0123456789abcdef", "-r", runtime, "-b", "/bundle"]
         started.append(subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE))
-        while not containers.argv_of(started[-1].pid):
+        while not monitors.argv_of(started[-1].pid):
             pass  # the kernel shows no arguments until the new program is in place
 
     yield start

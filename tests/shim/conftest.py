@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-SHIM = Path(__file__).parents[2] / "cdi_runc" / "shim"
+LIB = Path(__file__).parents[2]
+START = LIB / "cdi_runc" / "shim" / "start"
 
 SHELLS = {"dash": [], "bash": ["--posix"], "busybox": ["sh"]}
 
@@ -52,7 +53,7 @@ def bundle(path: Path, **config: object) -> Path:
 
 def make_launcher(directory: Path, shell: Sequence[str]) -> Launcher:
     python = executable(directory / "python", "#!/bin/sh\necho python\n")
-    text = (SHIM / "launcher.sh").read_text()
+    text = (START / "launcher.sh").read_text()
     for variable, path in (("python", python), ("full", python), ("lib", directory / "lib")):
         text = text.replace(f"_cdi_{variable}=''", f"_cdi_{variable}='{path}'", 1)
     text = text.replace("/etc/cdi-runc/config.yaml", f"{directory}/etc/config.yaml")

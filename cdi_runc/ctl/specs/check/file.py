@@ -1,0 +1,131 @@
+"""All checks of spec files and of directories with them, from the file system to the findings."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cdi_runc import CDIError, InvalidSpec, parse_spec, qualified_name
+from cdi_runc.cdi.names import split_kind
+from cdi_runc.cdi.registry import spec_files
+from cdi_runc.cdi.spec import field_text, locator, read_file
+from cdi_runc.ctl.specs.check.finding import Check, Finding, Level, Remark, rule_of
+from cdi_runc.ctl.specs.check.host import HOST
+from cdi_runc.ctl.specs.check.practice import PRACTICE
+from cdi_runc.ctl.specs.check.releases import too_new
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be checked besides the standard: `host`: everything must be there now; `engines`: name and release."""
+
+    host: bool = False
+    engines: Sequence[tuple[str, str]] = ()
+
+
+@dataclass
+class Checked:
+    """A file or directory with its findings. `text` is what was read, `spec` what it says, if it says anything."""
+
+    path: str
+    findings: list[Finding]
+    text: bytes = b""
+    spec: Any = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether there are no errors."""
+        return all(finding.level != "error" for finding in self.findings)
+
+
+def check_all(paths: Iterable[str], wanted: Wanted) -> Iterator[Checked]:
+    """Each file, each directory with its files, and `-`, the standard input."""
+    for path in paths:
+        if os.path.isdir(path):
+            yield from check_directory(path, wanted)
+        else:
+            yield check_file(path, wanted)
+
+
+def check_directory(directory: str, wanted: Wanted) -> Iterator[Checked]:
+    """The spec files of a directory, then the directory itself."""
+    findings = list(_writable_by_all(directory))
+    try:
+        files = [check_file(path, wanted) for path in spec_files(directory)]
+    except CDIError as fault:
+        files = []
+        findings.append(Finding(directory, "error", "unreadable", str(fault).removeprefix(f"{directory}: ")))
+    else:
+        findings += _never_read(directory)
+    _add_conflicts(files)
+    yield from files
+    if findings:
+        yield Checked(directory, findings)
+
+
+def check_file(path: str, wanted: Wanted) -> Checked:
+    """One file, or the standard input as `-`: all errors, or if there are none all that deserves a warning."""
+    checked = Checked(path, [])
+    try:
+        checked.text = sys.stdin.buffer.read() if path == "-" else read_file(path)
+        checked.spec = parse_spec(checked.text)
+    except InvalidSpec as fault:
+        for problem in fault.problems:
+            finding = Finding(path, "error", "spec", problem.message, problem.field, problem.line, problem.column)
+            checked.findings.append(finding)
+        return checked
+    except OSError as fault:
+        checked.findings.append(Finding(path, "error", "unreadable", f"cannot be read: {fault.strerror}"))
+        return checked
+    place = locator(checked.text)
+    for level, rule, (where, message) in _remarks(checked.spec, wanted):
+        checked.findings.append(Finding(path, level, rule, message, field_text(where), *place(where)))
+    checked.findings.sort(key=lambda finding: (finding.line or 0, finding.column or 0))
+    checked.findings += () if path == "-" else _writable_by_all(path)
+    return checked
+
+
+def _remarks(spec: Any, wanted: Wanted) -> Iterator[tuple[Level, str, Remark]]:
+    levels: dict[tuple[Check, ...], Level] = {PRACTICE: "warning", HOST: "error" if wanted.host else "warning"}
+    for checks, level in levels.items():
+        for check in checks:
+            for remark in check(spec):
+                yield level, rule_of(check), remark
+    for engine, release in wanted.engines:
+        for remark in too_new(spec, engine, release):
+            yield "error", "too-new", remark
+
+
+def _never_read(directory: str) -> Iterator[Finding]:
+    """Names that look like those of spec files, and are none."""
+    for name in sorted(os.listdir(directory)):
+        if name.lower().endswith((".yml", ".yaml", ".json")) and not name.endswith((".yaml", ".json")):
+            path = os.path.join(directory, name)
+            yield Finding(path, "warning", "never-read", "only files in .yaml and .json are read")
+
+
+def _writable_by_all(path: str) -> Iterator[Finding]:
+    """Who may write a spec may have any program run as root, by a hook."""
+    mode = os.stat(path).st_mode
+    if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
+        yield Finding(path, "warning", "writable-by-all", f"anyone may write to it: chmod o-w {path}")
+
+
+def _add_conflicts(files: Sequence[Checked]) -> None:
+    """A device that two files of one directory define can't be had at all."""
+    first: dict[str, str] = {}
+    for checked in files:
+        spec = checked.spec
+        place = locator(checked.text) if spec else None
+        for number, device in enumerate(spec["devices"] if spec else ()):
+            name = qualified_name(*split_kind(spec["kind"]), device["name"])
+            other = first.setdefault(name, checked.path)
+            if other != checked.path and place:
+                where = ("devices", number, "name")
+                message = f"{name} is in conflict: {other} defines it too, so it can't be had"
+                found = Finding(checked.path, "error", "conflict", message, field_text(where), *place(where))
+                checked.findings.append(found)

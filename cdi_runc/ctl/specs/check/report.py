@@ -1,0 +1,111 @@
+"""Findings written out: like a good compiler for people, and in the forms that programs and CI services read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cdi_runc import __version__
+from cdi_runc.ctl.output import columns, counted, painted, printable
+from cdi_runc.ctl.specs.check.file import Checked
+from cdi_runc.ctl.specs.check.finding import Finding
+
+_MARGIN = len("   100 | ")
+_WIDTH = 100  # of a source line that is shown, at most; some files are a single line
+_ALIKE = 3  # warnings of one kind that are shown of a file; those for another machine have hundreds of paths
+
+
+def people(checked: Checked) -> Iterator[str]:
+    """The findings of a file, each with the line that it is about, or that there are none."""
+    if not checked.findings:
+        yield f"{checked.path}: {painted('valid', 'ok')}"
+    lines = checked.text.decode("utf-8", "replace").split("\n") if checked.findings else []
+    alike: Counter[str] = Counter()
+    for finding in checked.findings:
+        style = "problem" if finding.level == "error" else "warning"
+        if finding.level == "warning":
+            alike[finding.rule] += 1
+            if alike[finding.rule] > _ALIKE:
+                continue
+        yield f"{printable(_place(finding))}: {painted(finding.level, style)}: {printable(str(finding))}"
+        if finding.line and finding.column and finding.line <= len(lines):
+            yield from _pointed_at(lines[finding.line - 1], finding.line, finding.column)
+    for rule, number in alike.items():
+        if number > _ALIKE:
+            yield f"{checked.path}: {painted('warning', 'warning')}: {number - _ALIKE} more of the kind {rule}"
+
+
+def total(files: Sequence[Checked]) -> str:
+    """How many findings there are; '' where there are files and nothing to say."""
+    if not files:
+        return "no spec files to check"
+    levels = [finding.level for checked in files for finding in checked.findings]
+    counts = [counted(levels.count(level), level) for level in ("error", "warning") if level in levels]
+    return f"{', '.join(counts)} in {counted(len(files), 'file')}" if counts else ""
+
+
+def data(files: Sequence[Checked]) -> list[dict[str, Any]]:
+    """For programs."""
+    fields = ("level", "rule", "line", "column", "field", "message")
+    return [
+        {
+            "path": checked.path,
+            "valid": checked.valid,
+            "problems": [{field: getattr(finding, field) for field in fields} for finding in checked.findings],
+        }
+        for checked in files
+    ]
+
+
+def github(finding: Finding) -> str:
+    """A workflow command, which GitHub shows beside the line (docs.github.com, "Workflow commands").
+
+    >>> github(Finding("a.yaml", "error", "spec", "is missing", "kind", 1, 2))
+    '::error file=a.yaml,line=1,col=2,title=spec::kind: is missing'
+    """
+    where = {"file": finding.path, "line": finding.line, "col": finding.column, "title": finding.rule}
+    properties = ",".join(f"{name}={_escaped(str(value), ',:')}" for name, value in where.items() if value)
+    return f"::{finding.level} {properties}::{_escaped(str(finding))}"
+
+
+def sarif(files: Sequence[Checked]) -> dict[str, Any]:
+    """A log of the Static Analysis Results Interchange Format 2.1.0 (OASIS), for code scanning."""
+    findings = [finding for checked in files for finding in checked.findings]
+    rules = sorted({finding.rule for finding in findings})
+    driver = {"name": "cdictl", "semanticVersion": __version__, "rules": [{"id": rule} for rule in rules]}
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": list(map(_result, findings))}
+    return {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+
+
+def _result(finding: Finding) -> dict[str, Any]:
+    import urllib.parse
+
+    location: dict[str, Any] = {"artifactLocation": {"uri": urllib.parse.quote(finding.path)}}
+    if finding.line:
+        location["region"] = {"startLine": finding.line, "startColumn": finding.column}
+    return {
+        "ruleId": finding.rule,
+        "level": finding.level,
+        "message": {"text": str(finding)},
+        "locations": [{"physicalLocation": location}],
+    }
+
+
+def _place(finding: Finding) -> str:
+    return ":".join(str(part) for part in (finding.path, finding.line, finding.column) if part)
+
+
+def _pointed_at(line: str, number: int, column: int) -> Iterator[str]:
+    """The line and a caret below the column; of a long line the part around it. A tab takes one column, as counted."""
+    width = min(_WIDTH, columns() - _MARGIN)
+    start = max(0, column - 1 - width // 2) if len(line) > width else 0
+    shown = "".join(char if char.isprintable() else " " for char in line[start : start + width].rstrip())
+    yield painted(f"{number:>6} | ", "faint") + shown
+    yield painted("       | ", "faint") + " " * (column - 1 - start) + painted("^", "problem")
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for char in "%\r\n" + more:
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text

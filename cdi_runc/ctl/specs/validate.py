@@ -1,0 +1,92 @@
+"""`cdictl validate`: whether spec files can be used, and if not, every reason why."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import click
+
+from cdi_runc.ctl.options import Options, output_option
+from cdi_runc.ctl.output import echo_data, echo_folded
+from cdi_runc.ctl.specs.check import report
+from cdi_runc.ctl.specs.check.file import Checked, Wanted, check_all
+from cdi_runc.ctl.specs.check.releases import RELEASES, newest_known
+
+
+def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Engines and releases of the words ENGINE@VERSION."""
+    parts = [(engine, release) for engine, _, release in (value.partition("@") for value in values)]
+    for engine, release in parts:
+        try:
+            newest_known(engine, release)
+        except KeyError:
+            raise click.BadParameter(f"{engine!r} is none of {', '.join(RELEASES)}") from None
+        except ValueError:
+            raise click.BadParameter(f"a release like {engine}@1.2 is wanted") from None
+    return parts
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[FILE|DIR|-]...")
+@click.option("--host", is_flag=True, help="What is not there on this host is an error.")
+@click.option(
+    "--for",
+    "engines",
+    multiple=True,
+    callback=_releases,
+    metavar="ENGINE@VERSION",
+    help="Say what this engine's own CDI would refuse: podman@4.2, docker@25, containerd@1.7, crio@1.28, spec@0.5.",
+)
+@click.option("--strict", is_flag=True, help="Warnings are errors.")
+@output_option("table", "json", "yaml", "github", "sarif")
+@click.pass_context
+def validate(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    host: bool,
+    engines: list[tuple[str, str]],
+    strict: bool,
+    output: str,
+) -> None:
+    """Check spec files; without any, those that containers get their devices from.
+
+    Errors are what makes a file unusable. Warnings are about what is legal and yet goes wrong in practice. Exit status
+    1 where there are errors.
+    """
+    if not paths:
+        found = ctx.find_object(Options).settings()["spec-dirs"]  # type: ignore[union-attr]
+        paths = tuple(path for path in found if os.path.lexists(path))
+    checked = _shown(check_all(paths, Wanted(host, engines)))
+    files = list(_said(checked) if output == "table" else checked)
+    if output == "github":
+        for finding in (finding for file in files for finding in file.findings):
+            click.echo(report.github(finding))
+    elif output == "sarif":
+        echo_data(report.sarif(files), "json")
+    elif output != "table":
+        echo_data(report.data(files), output)
+    good = all(not file.findings if strict else file.valid for file in files)
+    ctx.exit(0 if good else 1)
+
+
+def _shown(files: Iterator[Checked]) -> Iterator[Checked]:
+    """The files as they are checked, counted on the terminal if the findings themselves go elsewhere."""
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        yield from files
+        return
+    with click.progressbar(files, label="checking", show_pos=True, file=sys.stderr) as shown:
+        yield from shown
+
+
+def _said(files: Iterator[Checked]) -> Iterator[Checked]:
+    """The files, each of which something is said as soon as it is checked, and of all at the end."""
+    done = []
+    for checked in files:
+        for line in report.people(checked):
+            echo_folded(line, 4)
+        done.append(checked)
+        yield checked
+    if line := report.total(done):
+        click.echo(line)

@@ -1,0 +1,1 @@
+"""The commands that tell why a container has a device or not, and what is wrong with the host."""

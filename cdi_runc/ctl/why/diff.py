@@ -1,0 +1,67 @@
+"""`cdictl diff`: what cdi-runc would change in a container's config.json, and whose edits that are."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from cdi_runc.ctl.options import Options, complete_device, output_option
+from cdi_runc.ctl.output import echo_data, painted
+from cdi_runc.ctl.why.changes import Operation, Step, diff_lines, patch, steps
+from cdi_runc.shim.bundle import Config
+from cdi_runc.shim.main import to_be_made
+from cdi_runc.shim.requests import requested, without_markers
+
+if TYPE_CHECKING:
+    from cdi_runc.host.known import Known
+    from cdi_runc.host.snapshot import Snapshot
+
+
+@click.command()
+@click.argument("path", metavar="BUNDLE|FILE", type=click.Path(exists=True))
+@click.argument("names", nargs=-1, metavar="[DEVICE]...", shell_complete=complete_device)
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def diff(options: Options, path: str, names: tuple[str, ...], output: str) -> None:
+    """Show what cdi-runc would change in a bundle's config.json, without changing it.
+
+    DEVICE is asked for in place of what the container asks for itself. `-o json` is a JSON patch (RFC 6902), in which
+    `provenance` names the spec file and the device behind each operation."""
+    path = os.path.join(path, "config.json") if os.path.isdir(path) else path
+    config = json.loads(Config(path).text())
+    found = changes(config, names or None, options.known())
+    if output != "table":
+        echo_data([_data(step, operation) for step in found for operation in step.operations], output)
+        return
+    click.echo(f"--- {path}\n+++ {path} as the runtime will get it" if found else f"{path}: nothing would change")
+    for step in found:
+        click.echo(painted(f"@@ {step.provenance} @@", "head"))
+        for sign, line in (line for operation in step.operations for line in diff_lines(operation)):
+            click.echo(painted(f"{sign} {line}", "added" if sign == "+" else "removed"))
+
+
+def changes(config: dict[str, Any], names: Sequence[str] | None, known: Known) -> list[Step]:
+    """What the shim would change in an OCI config that asks for these devices, or for those that it names itself.
+
+    Raises ShimError and CDIError as the shim does.
+    """
+    sources = known.settings["requests"]
+    asked = requested(config, sources) if names is None else list(names)
+    after = copy.copy(config)
+    kept = without_markers(config, sources)
+    if kept is not None:
+        after["mounts"] = kept
+    groups = to_be_made(after, asked, cast("Snapshot", known))
+    files = {name: found[0] for name in asked if (found := known.find(name))}
+    own = [Step("", "", list(patch(config, after)))] if kept is not None else []
+    return own + steps(after, groups, files)
+
+
+def _data(step: Step, operation: Operation) -> Operation:
+    standard = {field: operation[field] for field in ("op", "path", "value") if field in operation}
+    return standard | {"provenance": {"spec": step.spec or None, "device": step.device or None}}

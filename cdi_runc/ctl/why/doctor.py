@@ -1,0 +1,56 @@
+"""`cdictl doctor`: the whole host on one page, and what mends it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cdi_runc.ctl.options import Options, output_option
+from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, painted, printable
+from cdi_runc.ctl.why.health import Host, Result, examine
+
+
+@click.command()
+@click.option("--fix", is_flag=True, help="Mend what is safe to mend: permissions of specs, the snapshot.")
+@output_option("table", "json", "yaml")
+@click.pass_context
+def doctor(ctx: click.Context, fix: bool, output: str) -> None:
+    """Look at everything that containers need to get their devices.
+
+    The worst comes first, each with the command that mends it. Exit status 1 where there is a problem."""
+    options = ctx.find_object(Options) or Options()
+    results = examine(Host(options))
+    mended = [result for result in results if fix and result.fix and _mend(result)]
+    if mended:
+        results = examine(Host(options))
+    if output != "table":
+        data = {"mended": [_data(result) for result in mended], "checks": [_data(result) for result in results]}
+        echo_data(data, output)
+    else:
+        for result in mended:
+            echo_folded(f"{painted('mended  ', 'ok')} {result.topic}: {result.text}", 9)
+        for result in results:
+            _echo(result)
+    ctx.exit(1 if any(result.level == "problem" for result in results) else 0)
+
+
+def _mend(result: Result) -> bool:
+    try:
+        assert result.fix
+        result.fix()
+    except Exception as fault:  # whatever keeps it from being mended, the other checks go on
+        echo_aside(f"{result.topic} could not be mended: {fault}")
+        return False
+    return True
+
+
+def _echo(result: Result) -> None:
+    level = painted(f"{result.level:<8}", result.level)
+    echo_folded(f"{level} {result.topic}: {printable(result.text)}", 9)
+    if result.mend:
+        echo_folded(f"{'':8}   mend it: {printable(result.mend)}", 13)
+
+
+def _data(result: Result) -> dict[str, Any]:
+    return {field: getattr(result, field) for field in ("level", "topic", "text", "mend")}

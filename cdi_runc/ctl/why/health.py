@@ -1,0 +1,286 @@
+"""Checks of the whole host: is everything in place for containers to get their devices, and what mends it if not.
+
+Every check is a plain function from the host to its results, and the list of them is at the end. Nothing here prints;
+a check changes nothing, but a result may bring a function that mends what it is about without any harm.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from cdi_runc import __version__
+from cdi_runc.ctl.options import Options
+from cdi_runc.ctl.output import counted
+from cdi_runc.ctl.why.handover import runtime_behind
+from cdi_runc.engines import NAMES, journal, launcher, records
+from cdi_runc.engines import engine as engine_of
+from cdi_runc.engines.ask import ask
+from cdi_runc.engines.engine import EngineError, NotInstalled
+from cdi_runc.host import places, snapshot
+from cdi_runc.host.known import SpecFiles
+from cdi_runc.shim.errors import ShimError
+
+Level = Literal["problem", "warning", "ok"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """`mend` is the command that mends it; `fix` does the same, where that is safe to do unasked."""
+
+    level: Level
+    topic: str
+    text: str
+    mend: str = ""
+    fix: Callable[[], object] | None = None
+
+
+class Host:
+    """This host, as cdictl was asked to look at it; what several checks want is found out once."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What cdi-runc is set to, `fault` among it."""
+        from cdi_runc.host import settings
+
+        found = settings.read(self.options.config_path)
+        return found | {"spec-dirs": list(self.options.spec_dirs or found["spec-dirs"])}
+
+    @cached_property
+    def files(self) -> SpecFiles:
+        """What the spec files say."""
+        from cdi_runc import Registry
+
+        return SpecFiles(Registry(self.settings["spec-dirs"]), self.settings)
+
+    @cached_property
+    def registrations(self) -> list[records.Registration]:
+        """What `cdictl engine enable` did here."""
+        return records.registrations(journal.state_directory())
+
+
+def settings_usable(host: Host) -> Iterator[Result]:
+    """The settings can be read and make sense."""
+    path = host.options.config_path
+    if host.settings["fault"]:
+        yield Result("problem", "settings", host.settings["fault"], f"edit {path} (cdictl schema settings)")
+    else:
+        yield Result("ok", "settings", path if os.path.exists(path) else f"the defaults, there is no {path}")
+
+
+def specs_usable(host: Host) -> Iterator[Result]:
+    """Every spec file can be used, and no device is defined twice."""
+    registry = host.files.registry
+    disputed = {path for paths in registry.conflicts.values() for path in paths}
+    for name, paths in registry.conflicts.items():
+        text = f"conflict: {name} is defined twice, so it can't be had: in {' and in '.join(paths)}"
+        yield Result("problem", "specs", text, f"remove it from all but one: cdictl spec remove-device FILE {name}")
+    for path, errors in registry.errors.items():
+        if path not in disputed:
+            yield Result("problem", "specs", str(errors[0]), f"cdictl validate {path}")
+    if registry.devices:
+        there = f"{counted(len(registry.devices), 'device')} in {counted(len(registry.specs), 'usable spec file')}"
+        yield Result("ok", "specs", there)
+    elif not registry.errors:
+        yield Result("warning", "specs", f"no spec files in {', '.join(registry.spec_dirs)}", "cdictl spec new --help")
+
+
+def specs_protected(host: Host) -> Iterator[Result]:
+    """Only root may write specs: who can may have any program run as root, by a hook."""
+    for path in (*host.settings["spec-dirs"], *host.files.registry.specs):
+        try:
+            found = os.stat(path)
+        except OSError:
+            continue
+        if found.st_mode & stat.S_IWOTH:
+            mode = stat.S_IMODE(found.st_mode) & ~stat.S_IWOTH
+            text = f"{path} may be written by anyone, and so by whoever wants hooks of his own to run as root"
+            yield Result("warning", "permissions", text, f"chmod o-w {path}", lambda p=path, m=mode: os.chmod(p, m))  # type: ignore[misc]
+        elif places.is_host_root() and found.st_uid:
+            yield Result("warning", "permissions", f"{path} belongs to the user {found.st_uid}", f"chown root {path}")
+
+
+def launcher_works(host: Host) -> Iterator[Result]:
+    """cdi-runc is installed and starts."""
+    again = "install cdi-runc again"
+    try:
+        path = launcher.installed("cdi-runc")
+        said = ask([path, "--cdi-version"], timeout=20).strip()
+    except EngineError as fault:
+        yield Result("problem", "cdi-runc", str(fault), again)
+        return
+    if said != f"cdi-runc {__version__}":
+        yield Result("problem", "cdi-runc", f"{path} is {said}, and this is cdictl {__version__}", again)
+    elif shutil.which("cdi-runc"):
+        yield Result("ok", "cdi-runc", f"{path} starts")
+    else:
+        yield Result("ok", "cdi-runc", f"{path} starts; it is not on PATH, so engines need the full path")
+    yield from _interpreters(path)
+
+
+def hot_path_quick(host: Host) -> Iterator[Result]:
+    """What containers wait for is compiled in advance."""
+    from cdi_runc.shim import start
+
+    cache = os.path.join(os.path.dirname(os.path.abspath(start.__file__)), "__pycache__")
+    if glob.glob(os.path.join(glob.escape(cache), "frozen-3.*.pyc")):
+        yield Result("ok", "cdi-runc", "its code is compiled in advance")
+    else:
+        text = f"nothing is compiled in {cache}, so every container waits some ms longer"
+        yield Result("warning", "cdi-runc", text, "run a container as root, which compiles it, or install it again")
+
+
+def snapshot_fresh(host: Host) -> Iterator[Result]:
+    """Containers find the devices in a snapshot that is up to date."""
+    directory, name = host.options.snapshot_place
+    path = os.path.join(directory, name)
+    try:
+        kept = snapshot.load(directory, name) if directory else None
+    except snapshot.Damaged as fault:
+        yield Result("warning", "snapshot", f"{path} is not used: {fault}", "cdictl refresh", _refresher(host))
+        return
+    if kept and kept.is_fresh():
+        yield Result("ok", "snapshot", f"{path} is up to date")
+    elif directory:
+        state = "is out of date" if kept else "is not there"
+        text = f"{path} {state}: the next container that asks for a device waits for a new one"
+        yield Result("warning", "snapshot", text, "cdictl refresh", _refresher(host))
+
+
+def runtime_there(host: Host) -> Iterator[Result]:
+    """There is a runtime to hand over to."""
+    mapped = host.settings["runtimes"]
+    for name in {"runc": "", **mapped}:
+        try:
+            found = runtime_behind(name, host.settings)
+        except ShimError as fault:
+            others = [other for other in ("crun", "youki") if shutil.which(other)] if name not in mapped else []
+            hint = f" (there is {others[0]}: use cdi-{others[0]})" if others else ""
+            yield Result("warning" if others else "problem", "runtime", f"{fault}{hint}", f"install {name}")
+        else:
+            yield Result("ok", "runtime", f"{name} is {found}")
+
+
+def registrations_hold(host: Host) -> Iterator[Result]:
+    """An engine that was told of cdi-runc knows it still."""
+    for record in host.registrations:
+        name, runtime = record["engine"], record["runtime"]
+        module = engine_of(name)
+        try:
+            known = module.runtimes(module.find(record["config"] if record["explicit"] else None))
+        except EngineError:
+            continue  # which the next check says
+        if known.handlers.get(runtime, {}).get("path") != record["path"]:
+            text = f"{name} does not know {runtime} any more, which was registered with it"
+            mend = f"cdictl engine enable {name}, or disable it if that was meant"
+            yield Result("problem", "engines", text, mend)
+
+
+def engines_know_us(host: Host) -> Iterator[Result]:
+    """Some engine is told to use cdi-runc, or brings devices itself."""
+    told = {record["engine"] for record in host.registrations}
+    without, served = [], 0
+    for name in NAMES:
+        module = engine_of(name)
+        try:
+            found = module.find(None)
+            handlers = module.runtimes(found).handlers.items()
+        except NotInstalled:
+            continue
+        except EngineError as fault:
+            yield Result("warning", "engines", f"{name}: {fault}", f"cdictl engine status {name}")
+            continue
+        ours = [runtime for runtime, handler in handlers if launcher.is_ours(str(handler["path"]))]
+        itself = found.cdi == "on"
+        served += bool(ours or itself)
+        if ours or itself:
+            how = [f"knows cdi-runc as {', '.join(ours)}"] * bool(ours) + ["brings CDI devices itself"] * itself
+            yield Result("ok", "engines", f"{name} {found.version} {' and '.join(how)}")
+        elif name != "nerdctl" and name not in told:
+            without.append(f"{name} {found.version}".strip())
+    if without:
+        text = f"cdi-runc is not registered with {', '.join(without)}: containers there get no devices"
+        level: Level = "warning" if served else "problem"
+        yield Result(level, "engines", text, f"cdictl engine enable {without[0].split()[0]}")
+    elif not served and not told:
+        yield Result("ok", "engines", "no container engine is installed: call cdi-runc in the place of runc")
+
+
+def last_refusal(host: Host) -> Iterator[Result]:
+    """No container was refused of late."""
+    path = os.path.join(host.options.snapshot_place[0], "refused")
+    try:
+        age = time.time() - os.stat(path).st_mtime
+    except OSError:
+        return
+    if age < 3600:
+        yield Result("warning", "containers", f"one was refused {int(age / 60)} min ago", "cdictl explain last")
+
+
+def kernel_notes(host: Host) -> Iterator[Result]:
+    """What of the kernel matters when a device is there and yet can't be used."""
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    version = "2 (device rules are a BPF program)" if unified else "1 (device rules are in devices.list)"
+    yield Result("ok", "kernel", f"cgroup version {version}")
+    if _read("/sys/fs/selinux/enforce") == "1":
+        text = "SELinux is enforcing: containers may use only nodes and mounts whose labels allow it"
+        yield Result("ok", "kernel", text, "setsebool -P container_use_devices 1")
+    if _read("/sys/module/apparmor/parameters/enabled") == "Y":
+        yield Result("ok", "kernel", "AppArmor is enabled: a container's profile may forbid mounts and nodes")
+
+
+CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
+    settings_usable,
+    specs_usable,
+    specs_protected,
+    launcher_works,
+    hot_path_quick,
+    runtime_there,
+    registrations_hold,
+    engines_know_us,
+    snapshot_fresh,
+    last_refusal,
+    kernel_notes,
+)
+
+
+def examine(host: Host) -> list[Result]:
+    """The results of all checks, the worst first."""
+    found = [result for check in CHECKS for result in check(host)]
+    return sorted(found, key=lambda result: ("problem", "warning", "ok").index(result.level))
+
+
+def _interpreters(path: str) -> Iterator[Result]:
+    """The Pythons that the launcher has written into it are still there."""
+    text = _read(os.path.realpath(path)) or ""
+    for python in re.findall(r"^_cdi_(?:python|full)='(/[^']+)'", text, re.MULTILINE):
+        if not os.access(python, os.X_OK):
+            yield Result("problem", "cdi-runc", f"its interpreter {python} is gone", "install cdi-runc again")
+
+
+def _refresher(host: Host) -> Callable[[], object]:
+    def refresh() -> None:
+        from cdi_runc.ctl.refresh import kept
+
+        kept(host.options, lambda line: None, anew=True)
+
+    return refresh
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return None

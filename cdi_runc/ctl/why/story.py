@@ -1,0 +1,289 @@
+"""The story of a decision: why a container gets its devices, or why not, arrow by arrow as the shim goes.
+
+Every chapter is a plain function from the case to its steps; a step that is a problem is a cause. The shim's own code
+decides. Knows no way to print, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cdi_runc import CDIError, InjectionError, is_qualified_name, parse_annotations
+from cdi_runc.cdi.edits import apply
+from cdi_runc.cdi.injection import pending, resolve
+from cdi_runc.ctl.look.devices import shadowed, why_not
+from cdi_runc.ctl.specs.check.finding import each_edit
+from cdi_runc.ctl.specs.check.host import HOST
+from cdi_runc.ctl.why.containers import Container
+from cdi_runc.ctl.why.handover import runtime_behind
+from cdi_runc.ctl.why.live import access, node_in
+from cdi_runc.ctl.words import edit_lines, nearest
+from cdi_runc.engines import launcher
+from cdi_runc.engines.monitors import runtime_of
+from cdi_runc.host.known import SpecFiles
+from cdi_runc.shim.cmdline import RUNTIMES
+from cdi_runc.shim.errors import ShimError
+from cdi_runc.shim.requests import SANDBOX, requested
+
+Level = Literal["ok", "note", "warning", "problem"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was looked at, and what came of it; `details` are lines for those who want to know more."""
+
+    level: Level
+    text: str
+    details: Sequence[str] = ()
+
+
+@dataclass
+class Case:
+    """What a story is about: a container's config and perhaps the container, or (without a config) devices alone.
+
+    `asked` are the devices, once it is known which.
+    """
+
+    files: SpecFiles
+    path: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    container: Container | None = None
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def requests(self) -> Mapping[str, Any]:
+        """What counts as a request."""
+        found: Mapping[str, Any] = self.files.settings["requests"]
+        return found
+
+    @property
+    def annotations(self) -> Mapping[str, Any]:
+        """The container's annotations."""
+        found = self.config.get("annotations")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether it is the pause container of a pod."""
+        return any(self.annotations.get(key) == value for key, value in SANDBOX.items())
+
+
+Chapter = Callable[[Case], Iterator[Step]]
+
+
+def tell(case: Case) -> list[Step]:
+    """The whole story."""
+    return [step for chapter in CHAPTERS for step in chapter(case)]
+
+
+def tell_of_devices(case: Case) -> list[Step]:
+    """The story of the devices that are asked for, without a container."""
+    return [step for chapter in (specs_looked_at, devices_found, host_as_needed) for step in chapter(case)]
+
+
+def runtime_chosen(case: Case) -> Iterator[Step]:
+    """Which runtime cdi-runc hands over to, and whether the engine called cdi-runc at all."""
+    called = runtime_of(case.container.pid) if case.container and case.container.pid else None
+    if called and not launcher.is_ours(called):
+        advice = "register cdi-runc (cdictl engine list), and name it when the container is made"
+        yield Step("problem", f"the engine started this container with {called}, not with cdi-runc: {advice}")
+    elif called:
+        yield Step("ok", f"the engine called {called}")
+    if called and (named := launcher.named_in(called)):
+        yield Step("ok", f"that hands over to {named}, which it names")
+        return
+    name = os.path.basename(called).removeprefix("cdi-") if called else "runc"
+    name = name if name in RUNTIMES else "runc"
+    try:
+        found = runtime_behind(name, case.files.settings)
+    except ShimError as fault:
+        yield Step("problem", str(fault))
+    else:
+        why = "as config.yaml says" if name in case.files.settings["runtimes"] else "the first on PATH"
+        yield Step("ok", f"cdi-{name} hands over to {found}, {why}")
+
+
+def sandbox_or_not(case: Case) -> Iterator[Step]:
+    """Pods' sandboxes get no devices though they bear the pod's annotations."""
+    if case.is_sandbox:
+        yield Step("warning", "this is a pod's sandbox, which gets no devices: ask for the pod's other containers")
+
+
+def requests_seen(case: Case) -> Iterator[Step]:
+    """What in the config asks for which devices."""
+    prefixes = tuple(case.requests["annotations"])
+    for key in sorted(key for key in case.annotations if key.startswith(prefixes)):
+        yield Step("ok", f"annotation {key} asks for {case.annotations[key]}")
+    try:
+        case.asked = requested(case.config, case.requests)
+    except (CDIError, ShimError) as fault:
+        yield Step("problem", f"{fault}{_meant(case)}")
+        return
+    others = {kind: case.requests[kind] for kind in ("mounts", "env") if case.requests[kind]}
+    by_annotation = parse_annotations(case.annotations, prefixes)[1]
+    for name in case.asked:
+        if name not in by_annotation:
+            yield Step("ok", f"{' or '.join(f'{kind} ({what})' for kind, what in others.items())} asks for {name}")
+    if case.asked or case.is_sandbox:
+        return
+    case.asked = _standing(case)
+    if case.asked:
+        yield Step(
+            "ok", f"{', '.join(case.asked)}: asked for by a mount that is taken out, or made by the engine itself"
+        )
+    else:
+        how = ", ".join([*prefixes, *others.values()])
+        yield Step("warning", f"the container asks for no device: that is done by annotations with {how}")
+
+
+def look_alikes(case: Case) -> Iterator[Step]:
+    """What looks like a request and is none."""
+    prefixes = tuple(case.requests["annotations"])
+    for key, value in sorted(case.annotations.items()):
+        if key.startswith(prefixes) or not isinstance(value, str):
+            continue
+        near = difflib.get_close_matches(key.partition("/")[0] + "/", prefixes, 1, 0.75)
+        if near and "/" in key:
+            rest = key.partition("/")[2]
+            yield Step("problem", f"annotation {key} is no request, by its prefix; did you mean {near[0]}{rest}?")
+        elif any(case.files.find(name.strip()) for name in value.split(",")):
+            meant = f"{next(iter(prefixes), 'cdi.k8s.io/')}{key.rpartition('/')[2]}"
+            yield Step("warning", f"annotation {key} names the device {value}, but is no request; {meant} would be")
+    for entry in _variables(case.config):
+        name, _, value = entry.partition("=")
+        if not case.requests["env"] and name == "CDI_DEVICES":
+            yield Step("warning", f"the variable CDI_DEVICES={value} is no request unless config.yaml says so")
+    for mount in case.config.get("mounts") or ():
+        target = mount.get("destination") if isinstance(mount, dict) else None
+        parts = target.split("/") if isinstance(target, str) else []
+        name = f"{parts[-3]}/{parts[-2]}={parts[-1]}" if len(parts) > 3 else ""
+        if not case.requests["mounts"] and name and case.files.find(name):
+            yield Step("warning", f"the mount to {target} is no request unless config.yaml says so (requests: mounts)")
+
+
+def specs_looked_at(case: Case) -> Iterator[Step]:
+    """Every spec file, and why it is not used if it is not."""
+    registry = case.files.registry
+    lines = [f"{path}: {spec['kind']}, CDI {spec['cdiVersion']}" for path, spec in registry.specs.items()]
+    refused = [f"refused: {error}" for errors in registry.errors.values() for error in errors]
+    text = f"looked in {', '.join(registry.spec_dirs)}: {len(lines)} usable, {len(refused)} complaints"
+    yield Step("warning" if refused else "ok", text, [*lines, *refused])
+
+
+def devices_found(case: Case) -> Iterator[Step]:
+    """Which file defines each device, or why none does."""
+    hidden = shadowed(case.files.registry)
+    for name in case.asked:
+        found = case.files.find(name)
+        if found is None:
+            yield Step("problem", why_not(name, case.files.registry))
+        else:
+            instead = [f"instead of the one in {path}" for path in hidden.get(name, ())]
+            yield Step("ok", f"{name} is defined by {found[0]}", instead)
+
+
+def edits_made(case: Case) -> Iterator[Step]:
+    """What is in the config already, and what the shim would put there."""
+    try:
+        groups = resolve(case.asked, case.files.find)
+        config = dict(case.config)
+        missing = pending(config, groups)
+        apply(copy.copy(config), missing)
+    except InjectionError as fault:
+        yield Step("problem", str(fault))
+        return
+    except CDIError:
+        return  # told as a device that is not found
+    names = {whose for whose, _ in missing}
+    for whose, edits in groups:
+        if edits and whose not in names:
+            yield Step("ok", f"the edits of {whose} stand in config.json", edit_lines(edits))
+    started = case.container is not None and case.container.pid
+    for whose, edits in missing:
+        if not edits:
+            continue
+        lines = edit_lines(edits)
+        if started:
+            yield Step("problem", f"the edits of {whose} are not in config.json: cdi-runc did not make it", lines)
+        else:
+            yield Step("note", f"cdi-runc will make the edits of {whose}", lines)
+
+
+def host_as_needed(case: Case) -> Iterator[Step]:
+    """Whether the host has what the devices' edits want from it."""
+    for name in case.asked:
+        found = case.files.find(name)
+        if found is None:
+            continue
+        spec = {"devices": [{"containerEdits": found[2]}], "containerEdits": found[1]}
+        said = [message for check in HOST for _, message in check(spec)]
+        for message in said:
+            yield Step("problem", f"{name}: {message}")
+        if not said:
+            yield Step("ok", f"{name}: all that it wants from the host is there")
+
+
+def seen_in_container(case: Case) -> Iterator[Step]:
+    """Whether the nodes are in the running container, and may be opened there."""
+    pid = case.container.pid if case.container else 0
+    for name in case.asked if pid else ():
+        found = case.files.find(name)
+        for _, node in each_edit({"devices": [{"containerEdits": found[2]}]}, "deviceNodes") if found else ():
+            seen = node_in(pid, node["path"])
+            if seen is None:
+                yield Step("problem", f"{node['path']} of {name} is not in the running container")
+                continue
+            allowed, said = access(pid, seen)
+            where = f"{node['path']} is in the running container as {seen}"
+            yield Step("ok" if allowed is not False else "problem", f"{where}, {said}")
+
+
+CHAPTERS: tuple[Chapter, ...] = (
+    runtime_chosen,
+    requests_seen,
+    look_alikes,
+    sandbox_or_not,
+    specs_looked_at,
+    devices_found,
+    host_as_needed,
+    edits_made,
+    seen_in_container,
+)
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """A config.json as the shim reads it. Raises ShimError."""
+    from cdi_runc.shim.bundle import Config
+
+    found: dict[str, Any] = json.loads(Config(path).text())
+    return found
+
+
+def _standing(case: Case) -> list[str]:
+    """The devices whose own edits all stand in the config."""
+    found = []
+    for name in case.files.names:
+        groups = resolve([name], case.files.find)
+        whose = {whose for whose, _ in pending(dict(case.config), groups)}
+        if any(groups[-1][1].values()) and name not in whose:
+            found.append(name)
+    return found
+
+
+def _meant(case: Case) -> str:
+    """The device that a malformed request was perhaps meant for."""
+    values = [value for key, value in case.annotations.items() if key.startswith(tuple(case.requests["annotations"]))]
+    words = (word.strip() for value in values if isinstance(value, str) for word in value.split(","))
+    return "".join(nearest(word, case.files.names) for word in words if not is_qualified_name(word))
+
+
+def _variables(config: Mapping[str, Any]) -> Iterable[str]:
+    process = config.get("process")
+    env = process.get("env") if isinstance(process, dict) else None
+    return [entry for entry in env if isinstance(entry, str)] if isinstance(env, list) else []

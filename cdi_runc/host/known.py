@@ -1,0 +1,61 @@
+"""The devices of the spec files in the form of the shim's snapshot, so that its code decides here as it does there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from cdi_runc import Registry
+    from cdi_runc.cdi.injection import Found
+    from cdi_runc.host.settings import Settings
+
+
+class Known(Protocol):
+    """What a snapshot and the spec files themselves have in common."""
+
+    @property
+    def settings(self) -> Settings:
+        """What config.yaml says."""
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The qualified names of all devices."""
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """For each file or directory that is not used, why."""
+
+    @property
+    def conflicts(self) -> Mapping[str, Sequence[str]]:
+        """For each device that two files of one directory define, those files."""
+
+    def find(self, name: str) -> Found | None:
+        """A device's spec file, the file's own edits and the device's; None where there is no such device."""
+
+
+class SpecFiles:
+    """The devices as the spec files have them now."""
+
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self.registry = registry
+        self.settings: dict[str, Any] = settings
+
+    @property
+    def names(self) -> Iterable[str]:
+        """As in Known."""
+        return self.registry.devices
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """As in Known."""
+        return {path: str(errors[0]) for path, errors in self.registry.errors.items()}
+
+    @property
+    def conflicts(self) -> Mapping[str, Sequence[str]]:
+        """As in Known."""
+        return {name: list(paths) for name, paths in self.registry.conflicts.items()}
+
+    def find(self, name: str) -> Found | None:
+        """As in Known."""
+        return self.registry.find(name)

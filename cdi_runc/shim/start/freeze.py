@@ -1,0 +1,81 @@
+"""Freeze the hot modules: compile them into the one file that launcher.sh starts.
+
+Looking up two dozen .pyc files one by one would cost 2 ms at every container. Slow itself, and so done once: at
+installation, and by the first start after a source has changed.
+"""
+
+import marshal
+import os
+import sys
+import tempfile
+from importlib.util import MAGIC_NUMBER
+from pathlib import Path
+from types import CodeType
+
+# The name of a module, its file, the file's mtime (ns) and size, its code.
+Frozen = tuple[str, str, tuple[int, int], CodeType]
+
+# Every module comes after those that it imports.
+HOT = (
+    "cdi_runc",
+    "cdi_runc.cdi",
+    "cdi_runc.cdi.errors",
+    "cdi_runc.cdi.names",
+    "cdi_runc.cdi.annotations",
+    "cdi_runc.cdi.edits",
+    "cdi_runc.cdi.injection",
+    "cdi_runc.host",
+    "cdi_runc.host.errors",
+    "cdi_runc.host.places",
+    "cdi_runc.host.snapshot",
+    "cdi_runc.shim",
+    "cdi_runc.shim.errors",
+    "cdi_runc.shim.cmdline",
+    "cdi_runc.shim.jsontext",
+    "cdi_runc.shim.bundle",
+    "cdi_runc.shim.requests",
+    "cdi_runc.shim.runtime",
+    "cdi_runc.shim.launch",
+    "cdi_runc.shim.main",
+)
+
+START = Path(__file__).parent
+LIB = START.parent.parent.parent
+
+
+def frozen_path() -> Path:
+    """The file for the version of Python that runs this; launcher.sh takes the version from its name."""
+    return START / "__pycache__" / f"frozen-3.{sys.version_info.minor}.pyc"
+
+
+def freeze() -> None:
+    """Write the file, all at once; where that can't be done, each start stays slow, and nothing else comes of it."""
+    frozen: list[Frozen] = []
+    for name in HOT:
+        path = LIB / name.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        found = path.stat()  # before it is read, so that a change in between is seen at the next start
+        frozen.append((name, str(path), (found.st_mtime_ns, found.st_size), _compiled(path)))
+    thaw = _compiled(START / "thaw.py")
+    start = thaw.replace(co_consts=tuple(tuple(frozen) if c == "FROZEN" else c for c in thaw.co_consts))
+    target = frozen_path()
+    try:
+        target.parent.mkdir(exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+            file.write(MAGIC_NUMBER + bytes(12) + marshal.dumps(start))  # as importlib writes byte code
+            os.fchmod(file.fileno(), 0o644)
+            file.flush()
+            os.fsync(file.fileno())  # an empty file after a power cut would stop every container
+        os.replace(file.name, target)
+    except OSError:
+        pass
+
+
+def _compiled(path: Path) -> CodeType:
+    return _bare(compile(path.read_text("utf-8"), str(path), "exec", optimize=2))  # 2: no docstrings
+
+
+def _bare(code: CodeType) -> CodeType:
+    """The code without its table of lines, a third of its size; whoever wants a traceback sets CDI_RUNC_DEBUG."""
+    constants = tuple(_bare(inner) if isinstance(inner, CodeType) else inner for inner in code.co_consts)
+    return code.replace(co_linetable=b"", co_consts=constants)

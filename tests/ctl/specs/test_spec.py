@@ -1,0 +1,234 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import cdi_runc as cdi
+from cdi_runc.ctl.specs.specfile import edited_yaml, spec_text
+from tests.ctl.conftest import Cdictl
+
+# Comments, quotes, an odd indentation, octal numbers, bare and quoted booleans: all that an edit must leave alone.
+LIVED_IN = """\
+# Made by hand on a Friday
+cdiVersion: "0.5.0"  # enough for us
+kind: 'vendor.com/gpu'
+containerEdits: {env: [VENDOR=yes]}
+devices:
+# the first
+- name: "0"
+  containerEdits:
+    deviceNodes:
+    - {path: /dev/gpu0, hostPath: /dev/null, fileMode: 0660, permissions: rw}   # as the driver makes it
+    env: [ON=1, 'Y=yes']
+- name: one
+  containerEdits:
+    env:
+    - A=1
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "gpu.yaml"
+    file.write_text(LIVED_IN)
+    return file
+
+
+def changed(path: Path) -> tuple[list[str], list[str]]:
+    """The lines that are gone from LIVED_IN, and the new ones."""
+    before, after = LIVED_IN.splitlines(), path.read_text().splitlines()
+    return [line for line in before if line not in after], [line for line in after if line not in before]
+
+
+@pytest.mark.parametrize(
+    ("args", "gone", "new"),
+    [
+        (
+            ["set", "--env", "VENDOR=no"],
+            ["containerEdits: {env: [VENDOR=yes]}"],
+            ["containerEdits: {env: [VENDOR=no]}"],
+        ),
+        (["set", "--device", "one", "--env", "B=a b"], [], ['    - "B=a b"']),
+        (["set", "--device", "vendor.com/gpu=one", "--env", "A=2"], ["    - A=1"], ["    - A=2"]),
+        (["set", "--kind", "vendor.com/tpu"], ["kind: 'vendor.com/gpu'"], ["kind: 'vendor.com/tpu'"]),
+        (
+            ["set", "--device", "one", "--gid", "44"],
+            ['cdiVersion: "0.5.0"  # enough for us'],
+            ['cdiVersion: "0.7.0"  # enough for us', "    additionalGids:", "    - 44"],
+        ),
+        (
+            ["add-device", "yes", "--node", "/dev/null:/dev/gpu1:rw"],
+            [],
+            ['- name: "yes"', "    - path: /dev/gpu1", "      hostPath: /dev/null", "      permissions: rw"],
+        ),
+        (["remove-device", "one"], ["- name: one", "    env:", "    - A=1"], []),
+        (["upgrade"], ['cdiVersion: "0.5.0"  # enough for us'], ['cdiVersion: "1.1.0"  # enough for us']),
+        (["upgrade", "--to", "0.4.0"], [], []),
+        (["minimise"], [], []),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and len(value) < 6 else "",
+)
+def test_an_edit_changes_its_own_lines_only(
+    cdictl: Cdictl, path: Path, args: list[str], gone: list[str], new: list[str]
+) -> None:
+    command, *options = args
+    result = cdictl("spec", command, path, *options)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert changed(path) == (gone, new)
+
+
+def test_a_dry_run_shows_a_diff_and_changes_nothing(cdictl: Cdictl, path: Path) -> None:
+    lines = cdictl("spec", "set", path, "--env", "VENDOR=no", "--dry-run").stdout.splitlines()
+    assert [line for line in lines if line.startswith(("-", "+"))][2:] == [
+        "-containerEdits: {env: [VENDOR=yes]}",
+        "+containerEdits: {env: [VENDOR=no]}",
+    ]
+    assert path.read_text() == LIVED_IN
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        (["add-device", "one"], "there is a device one already: cdictl spec set --device one"),
+        (["set", "--device", "two", "--env", "A=1"], "there is no device two; there are 0, one"),
+        (["remove-device", "two"], "there is no device two; there are 0, one"),
+        (["downgrade", "--to", "0.4.0"], "devices[0].containerEdits.deviceNodes[0].hostPath needs 0.5.0"),
+        (["set", "--env", "NOVALUE"], "containerEdits.env[1]: is 'NOVALUE', not NAME=VALUE"),
+        (["set", "--kind", "gpu"], "kind: 'gpu' is not of the form vendor.com/class"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_would_be_no_spec_is_not_written(cdictl: Cdictl, path: Path, args: list[str], complaint: str) -> None:
+    command, *options = args
+    result = cdictl("spec", command, path, *options)
+    assert result.exit_code == 1
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert path.read_text() == LIVED_IN
+
+
+def test_the_only_device_stays(cdictl: Cdictl, path: Path) -> None:
+    cdictl("spec", "remove-device", path, "one")
+    result = cdictl("spec", "remove-device", path, "0")
+    assert result.stderr.endswith("0 is the only device, and a spec must have one: remove the file\n")
+
+
+def test_what_cannot_be_edited_with_its_comments_is_left_alone(cdictl: Cdictl, path: Path) -> None:
+    path.write_text("cdiversion: 0.6.0\nkind: v.com/x\ndevices: [{name: a, containerEdits: {env: [A=1]}}]\n")
+    result = cdictl("spec", "upgrade", path)
+    assert result.stderr.endswith("can't be edited as it stands; cdictl spec convert writes it anew\n")
+
+
+def test_an_alias_that_would_carry_the_edit_elsewhere_is_left_alone(cdictl: Cdictl, path: Path) -> None:
+    shared = "containerEdits: &e {env: [A=1]}\ndevices: [{name: a, containerEdits: *e}]\n"
+    path.write_text(f"cdiVersion: 0.6.0\nkind: v.com/x\n{shared}")
+    assert cdictl("spec", "set", path, "--device", "a", "--env", "B=1").exit_code == 1
+    assert cdictl("spec", "upgrade", path).exit_code == 0
+    assert shared in path.read_text()
+
+
+def test_a_link_stays_a_link(cdictl: Cdictl, path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.yaml"
+    link.symlink_to(path)
+    cdictl("spec", "upgrade", link)
+    assert link.is_symlink()
+    assert 'cdiVersion: "1.1.0"' in path.read_text()
+
+
+def test_new(cdictl: Cdictl, tmp_path: Path) -> None:
+    options = [
+        "--node",
+        "/dev/null",
+        "--mount",
+        "/usr:/opt/driver",
+        "--env",
+        "A=1",
+        "--hook",
+        "createRuntime: /bin/cp a 'b c'",
+    ]
+    options += ["--gid", "4", "--net", "eth1:net0", "--annotation", "model=X1"]
+    path = tmp_path / "new.yaml"
+    assert cdictl("spec", "new", "v.com/x", "--device", "a", *options, "-f", path).exit_code == 0
+    assert cdi.load_spec(path) == {
+        "cdiVersion": "1.1.0",
+        "kind": "v.com/x",
+        "devices": [
+            {
+                "name": "a",
+                "containerEdits": {
+                    "deviceNodes": [{"path": "/dev/null"}],
+                    "netDevices": [{"hostInterfaceName": "eth1", "name": "net0"}],
+                    "mounts": [{"hostPath": "/usr", "containerPath": "/opt/driver", "options": ["bind", "ro"]}],
+                    "env": ["A=1"],
+                    "hooks": [{"hookName": "createRuntime", "path": "/bin/cp", "args": ["/bin/cp", "a", "b c"]}],
+                    "additionalGids": [4],
+                },
+                "annotations": {"model": "X1"},
+            }
+        ],
+    }
+    assert cdictl("spec", "new", "v.com/x", "--device", "a", "--env", "A=1", "-f", path).stderr.endswith(
+        "File exists\n"
+    )
+    assert cdictl("spec", "new", "v.com/x", "--device", "a", "--env", "A=1", "-f", path, "--force").exit_code == 0
+
+
+def test_new_to_standard_output(cdictl: Cdictl) -> None:
+    result = cdictl("spec", "new", "v.com/x", "--device", "0", "--env", "on=off")
+    assert cdi.parse_spec(result.stdout)["devices"][0]["name"] == "0"
+
+
+def test_from_nodes(cdictl: Cdictl, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/zero")
+    result = cdictl("spec", "from-nodes", "--kind", "v.com/n", "--all", "/dev/null", tmp_path / "link")
+    spec = cdi.parse_spec(result.stdout)
+    nodes = [{"path": "/dev/null"}, {"path": f"{tmp_path}/link", "hostPath": "/dev/zero"}]
+    assert {device["name"]: device["containerEdits"]["deviceNodes"] for device in spec["devices"]} == {
+        "null": nodes[:1],
+        "link": nodes[1:],
+        "all": nodes,
+    }
+
+
+@pytest.mark.parametrize("node", ["/dev/none", "/etc/passwd"])
+def test_from_what_is_no_node(cdictl: Cdictl, node: str) -> None:
+    result = cdictl("spec", "from-nodes", "--kind", "v.com/n", node)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert node in result.stderr
+
+
+@pytest.mark.parametrize("form", ["yaml", "json"])
+def test_convert(cdictl: Cdictl, path: Path, tmp_path: Path, form: str) -> None:
+    target = tmp_path / f"new.{form}"
+    shown = cdictl("spec", "convert", path, "--to", form).stdout
+    cdictl("spec", "convert", path, "--to", form, "-f", target)
+    assert cdi.parse_spec(shown) == cdi.load_spec(target) == cdi.load_spec(path)
+    assert shown.startswith("{") == (form == "json")
+    assert cdictl("spec", "convert", path, "--to", form, "-f", tmp_path / "x.txt").exit_code == 2
+
+
+def test_format(cdictl: Cdictl, path: Path) -> None:
+    assert cdictl("spec", "format", "--check", path).exit_code == 1
+    assert path.read_text() == LIVED_IN
+    assert cdictl("spec", "format", path).stdout == f"{path}: formatted\n"
+    assert cdi.load_spec(path) == cdi.parse_spec(LIVED_IN)
+    assert path.read_text().count("#") == LIVED_IN.count("#")
+    assert "\n  - name: one\n    containerEdits:\n      env:\n        - A=1\n" in path.read_text()
+    assert cdictl("spec", "format", "--check", path).exit_code == 0
+
+
+def test_json_is_edited_too(cdictl: Cdictl, spec_dir: Path) -> None:
+    path = spec_dir / "gpu.json"
+    cdictl("spec", "set", path, "--device", "0", "--env", "GPU0=no")
+    assert json.loads(path.read_text())["devices"][0]["containerEdits"]["env"] == ["GPU0=no"]
+
+
+@pytest.mark.parametrize(
+    "text", ["yes", "0", "1.5", "", " ", "a: b", "#", "null", "~", "0x1", "1e3", "a\nb", "é", "=", "<<"]
+)
+def test_new_texts_are_quoted_where_yaml_would_take_them_for_something_else(text: str) -> None:
+    base = {"cdiVersion": "1.1.0", "kind": "v.com/x", "devices": [{"name": "a", "containerEdits": {"env": ["A=1"]}}]}
+    written = spec_text(base | {"annotations": {"key": text}}, "yaml")
+    assert cdi.parse_spec(written)["annotations"] == {"key": text}
+    edited = edited_yaml(spec_text(base, "yaml"), lambda spec: spec.update(annotations={"key": text}))
+    assert cdi.parse_spec(edited)["annotations"] == {"key": text}

@@ -1,0 +1,192 @@
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdi_runc.ctl.options import Options
+from cdi_runc.ctl.why import doctor as command
+from cdi_runc.ctl.why import health
+from cdi_runc.ctl.why.health import Host, Result
+from cdi_runc.engines import journal
+from cdi_runc.host import places
+from tests.ctl.conftest import Cdictl
+
+
+@pytest.fixture
+def host(spec_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host with two devices, and settings and state of its own."""
+    monkeypatch.setattr(places, "SYSTEM_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(journal, "state_directory", lambda: str(tmp_path / "engines"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    settings = tmp_path / "config.yaml"
+    settings.write_text(json.dumps({"spec-dirs": [str(spec_dir)]}))
+    return Host(Options(config=str(settings)))
+
+
+def said(results: Iterator[Result]) -> list[tuple[str, str]]:
+    return [(result.level, result.text) for result in results]
+
+
+def test_specs_in_order(host: Host) -> None:
+    assert said(health.specs_usable(host)) == [("ok", "2 devices in 1 usable spec file")]
+
+
+def test_specs_in_conflict(host: Host, spec_dir: Path) -> None:
+    shutil.copy(spec_dir / "gpu.json", spec_dir / "same.json")
+    files = f"{spec_dir}/gpu.json and in {spec_dir}/same.json"
+    assert said(health.specs_usable(host)) == [
+        ("problem", f"conflict: vendor.com/gpu={name} is defined twice, so it can't be had: in {files}")
+        for name in "01"
+    ]
+
+
+def test_a_spec_that_cannot_be_read(host: Host, spec_dir: Path) -> None:
+    (spec_dir / "bad.yaml").symlink_to("none")
+    assert said(health.specs_usable(host))[0] == (
+        "problem",
+        f"{spec_dir}/bad.yaml: cannot be read: No such file or directory",
+    )
+
+
+def test_no_specs_at_all(tmp_path: Path) -> None:
+    host = Host(Options(spec_dirs=[str(tmp_path / "none")]))
+    assert said(health.specs_usable(host)) == [("warning", f"no spec files in {tmp_path}/none")]
+
+
+def test_a_spec_that_anyone_may_write_is_mended(host: Host, spec_dir: Path) -> None:
+    (spec_dir / "gpu.json").chmod(0o646)
+    (result,) = health.specs_protected(host)
+    assert (result.level, result.mend) == ("warning", f"chmod o-w {spec_dir}/gpu.json")
+    assert result.fix
+    result.fix()
+    assert os.stat(spec_dir / "gpu.json").st_mode & 0o777 == 0o644
+    assert list(health.specs_protected(host)) == []
+
+
+def test_settings_with_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("spec-dir: [/etc/cdi]\n")
+    (result,) = health.settings_usable(Host(Options(config=str(path))))
+    assert (result.level, result.text) == ("problem", f"{path}: unknown key 'spec-dir', did you mean 'spec-dirs'?")
+
+
+def test_the_snapshot_is_missing_then_made_then_out_of_date(host: Host, spec_dir: Path) -> None:
+    (missing,) = health.snapshot_fresh(host)
+    assert "is not there" in missing.text
+    assert missing.fix
+    missing.fix()
+    (fresh,) = health.snapshot_fresh(host)
+    assert fresh.level == "ok"
+    (spec_dir / "new.json").touch()
+    (stale,) = health.snapshot_fresh(host)
+    assert "is out of date" in stale.text
+    directory, name = host.options.snapshot_place
+    Path(directory, name).write_text("junk")
+    (damaged,) = health.snapshot_fresh(host)
+    assert "is not used: not of this version" in damaged.text
+
+
+def test_no_runtime(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (missing,) = health.runtime_there(host)
+    assert (missing.level, missing.text[:24]) == ("problem", "no runtime 'runc' on PAT")
+    (tmp_path / "crun").write_text("#!/bin/sh\n")
+    (tmp_path / "crun").chmod(0o755)
+    (other,) = health.runtime_there(host)
+    assert (other.level, other.text[-30:]) == ("warning", " (there is crun: use cdi-crun)")
+
+
+def test_no_engine(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "NAMES", ())
+    assert said(health.engines_know_us(host)) == [
+        ("ok", "no container engine is installed: call cdi-runc in the place of runc")
+    ]
+
+
+def test_a_refusal_of_late(host: Host) -> None:
+    directory, _ = host.options.snapshot_place
+    os.makedirs(directory, exist_ok=True)
+    assert list(health.last_refusal(host)) == []
+    path = Path(directory, "refused")
+    path.touch()
+    assert said(health.last_refusal(host)) == [("warning", "one was refused 0 min ago")]
+    os.utime(path, (1, 1))
+    assert list(health.last_refusal(host)) == []
+
+
+@pytest.fixture
+def two_results(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Has doctor find an ok and a problem that `fix` mends; the list says what was mended."""
+    mended: list[str] = []
+
+    def check(host: Host) -> Iterator[Result]:
+        yield Result("ok", "fine", "as it should be")
+        if not mended:
+            yield Result("problem", "worse", "not so", "do it", lambda: mended.append("done"))
+
+    monkeypatch.setattr(health, "CHECKS", (check,))
+    return mended
+
+
+def test_the_worst_comes_first(cdictl: Cdictl, two_results: list[str]) -> None:
+    result = cdictl("doctor")
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        1,
+        ["problem  worse: not so", "           mend it: do it", "ok       fine: as it should be"],
+    )
+    assert two_results == []
+
+
+def test_what_is_safe_is_mended(cdictl: Cdictl, two_results: list[str]) -> None:
+    result = cdictl("doctor", "--fix")
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        0,
+        ["mended   worse: not so", "ok       fine: as it should be"],
+    )
+    assert two_results == ["done"]
+
+
+def test_what_cannot_be_mended_is_said(cdictl: Cdictl, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fix() -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(command, "examine", lambda host: [Result("problem", "worse", "not so", "", fix)])
+    result = cdictl("doctor", "--fix")
+    assert result.stderr == "cdictl: worse could not be mended: [Errno 1] Operation not permitted\n"
+    assert result.exit_code == 1
+
+
+def test_for_programs(cdictl: Cdictl, two_results: list[str]) -> None:
+    found = json.loads(cdictl("doctor", "-o", "json").stdout)
+    assert found["checks"][0] == {"level": "problem", "topic": "worse", "text": "not so", "mend": "do it"}
+
+
+def test_the_support_bundle_holds_no_values_of_variables(cdictl: Cdictl, spec_dir: Path, tmp_path: Path) -> None:
+    edits: dict[str, Any] = {
+        "env": ["TOKEN=secret"],
+        "hooks": [{"hookName": "poststop", "path": "/a", "env": ["A=secret"]}],
+    }
+    spec = {"cdiVersion": "0.3.0", "kind": "v.com/x", "devices": [{"name": "a", "containerEdits": edits}]}
+    (spec_dir / "secret.json").write_text(json.dumps(spec))
+    (spec_dir / "broken.yaml").write_text("env: [TOKEN=secret")
+    path = tmp_path / "bundle.tar.gz"
+    assert cdictl("support-bundle", "-f", path).exit_code == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    with tarfile.open(path) as tar:
+        files = {name: tar.extractfile(name) for name in tar.getnames()}
+        texts = {name: file.read().decode() for name, file in files.items() if file}
+    assert not [name for name, text in texts.items() if "secret" in text.replace("secret.json", "")]
+    assert "TOKEN=..." in texts[f"cdi-runc-support/specs{spec_dir}/secret.json.json"]
+    assert {name.removeprefix("cdi-runc-support/") for name in texts} >= {
+        "doctor.json",
+        "versions.json",
+        "settings.json",
+        "dirs.json",
+        "specs.json",
+        "devices.json",
+    }

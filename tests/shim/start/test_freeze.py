@@ -1,0 +1,119 @@
+"""What starts at every container starts from builtin modules alone, and from one file."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cdi_runc.shim.start import freeze
+from tests.shim.conftest import REQUEST, START, bundle, executable
+
+# Compiled into every Python, or part of its own start; `_json` is a small extension, binascii and zlib's crc on some.
+BUILTIN = {*sys.builtin_module_names, "zipimport", "_frozen_importlib", "_frozen_importlib_external", "__main__"}
+OF_THE_START = {"encodings", "encodings.aliases", "encodings.utf_8", "codecs", "io", "abc", "encodings.latin_1"}
+EXTENSIONS = {"_json", "binascii", "_codecs", "fcntl", "_locale"}
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> list[str]:
+    """The command that launcher.sh types for a container that asks for a device, with a fresh snapshot."""
+    (tmp_path / "cdi").mkdir()
+    spec = {
+        "cdiVersion": "0.6.0",
+        "kind": "vendor.com/gpu",
+        "devices": [{"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/x", "hostPath": "/dev/null"}]}}],
+    }
+    (tmp_path / "cdi" / "vendor.json").write_text(json.dumps(spec))
+    (tmp_path / "config.yaml").write_text(f"spec-dirs: [{tmp_path}/cdi]\n")
+    bundle(tmp_path / "bundle", annotations=REQUEST)
+    stub = executable(tmp_path / "runc", "#!/bin/sh\n")
+    ours = [sys.executable, str(tmp_path / "cdi-runc"), "", "", str(stub), str(tmp_path / "config.yaml")]
+    return [*ours, "create", "--bundle", str(tmp_path / "bundle"), "id"]
+
+
+def imported(call: list[str], directory: Path) -> set[str]:
+    start = freeze.frozen_path() if freeze.frozen_path().exists() else START / "boot.py"
+    command = [sys.executable, "-I", "-S", "-X", "importtime", str(start), *call]
+    environ = {"XDG_RUNTIME_DIR": str(directory), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines[1:]}
+
+
+def test_only_what_is_allowed_is_imported(call: list[str], tmp_path: Path) -> None:
+    imported(call, tmp_path)  # makes the snapshot and freezes the modules
+    config = tmp_path / "bundle" / "config.json"
+    config.write_text(json.dumps({"annotations": REQUEST}))
+    assert imported(call, tmp_path) - BUILTIN - OF_THE_START - EXTENSIONS == set()
+    assert json.loads(config.read_text())["linux"]["devices"][0]["path"] == "/dev/x"
+
+
+def test_every_hot_module_is_frozen_after_those_that_it_imports() -> None:
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(freeze.LIB)!r})\n"]
+    command[-1] += "import cdi_runc.shim.main\nprint(*[name for name in sys.modules if name.startswith('cdi_runc')])"
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(names) == sorted(freeze.HOT)
+    for place, name in enumerate(freeze.HOT):
+        path = freeze.LIB / name.replace(".", "/")
+        text = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+        runtime_part = text.replace("    from cdi_runc", "")  # those that only a type checker or a rare call needs
+        for later in freeze.HOT[place + 1 :]:
+            assert f"\nfrom {later} import" not in runtime_part, f"{name} stands before {later}"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The directory of the shim's start in a tree of its own, with nothing frozen."""
+    shutil.copytree(freeze.LIB / "cdi_runc", tmp_path / "cdi_runc", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "cdi_runc" / "shim" / "start"
+
+
+def version(start: Path) -> str:
+    command = [sys.executable, "-I", "-S", str(start), sys.executable, "/x/cdi-runc", "", "", "", "", "--cdi-version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_what_is_frozen_starts_as_what_is_not(copy: Path) -> None:
+    frozen = copy / "__pycache__" / freeze.frozen_path().name
+    assert not frozen.exists()
+    assert version(copy / "boot.py") == version(frozen) == "cdi-runc 0.1.0\n"
+
+
+def test_a_change_of_a_source_is_seen(copy: Path) -> None:
+    version(copy / "boot.py")
+    frozen = copy / "__pycache__" / freeze.frozen_path().name
+    launch = copy.parent / "launch.py"
+    launch.write_text(launch.read_text().replace('f"cdi-runc {', 'f"changed {'))
+    assert version(frozen) == "changed 0.1.0\n"
+    before = frozen.stat().st_ino
+    assert version(frozen) == "changed 0.1.0\n"
+    assert frozen.stat().st_ino == before
+
+
+def test_a_tree_that_cannot_be_written_still_works(copy: Path) -> None:
+    (copy / "__pycache__").write_text("no directory")
+    assert version(copy / "boot.py") == "cdi-runc 0.1.0\n"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_internal_error_is_one_line_and_its_traceback_is_for_the_log(
+    copy: Path, tmp_path: Path, debug: bool
+) -> None:
+    main = copy.parent / "main.py"
+    main.write_text(main.read_text().replace("path = prepare(", "path = (1 / 0) or prepare("))
+    args = ["--log", str(tmp_path / "log"), "--log-format", "json", "state", "id"]
+    command = [sys.executable, "-I", "-S", str(copy / "boot.py"), sys.executable, "/x/cdi-runc", "", "", "", "", *args]
+    environ = {"CDI_RUNC_DEBUG": "1"} if debug else {}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("cdi-runc: internal error, please report it: ZeroDivisionError: division by zero")
+    assert done.stderr.count("\n") == 1
+    logged = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["level"] for line in logged] == ["error", "debug"][: 1 + debug]
+    if debug:
+        assert "main.py" in logged[1]["msg"]
