@@ -292,7 +292,7 @@ def test_frozen_code_is_started_by_the_python_it_was_frozen_for(launcher: Launch
     asks = ["create", "--bundle", "asks", "id"]
     python = executable(launcher.directory / "python3.99", '#!/bin/sh\necho "3.99 starts ${5##*/}"\n')
     assert launcher.decide(asks) == "python"
-    frozen = launcher.directory / "lib" / "cdi_runc" / "shim" / "__pycache__"
+    frozen = launcher.directory / "lib" / "cdi_runc" / "shim" / "start" / "__pycache__"
     frozen.mkdir(parents=True)
     (frozen / "frozen-3.98.pyc").write_text("for a Python that is gone")
     (frozen / "frozen-3.99.pyc").touch()
