@@ -7,10 +7,10 @@ here. Knows one spec at a time; directories of them are the registry's.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from cdi_runc.cdi import _files
 from cdi_runc.cdi._fields import fields, locate
 from cdi_runc.cdi._yaml import Node, YAMLError, read
 from cdi_runc.cdi.errors import InvalidName, InvalidSpec, Problem
@@ -87,14 +87,10 @@ def field_text(path: Path) -> str:
 
 def read_file(path: str) -> bytes:
     """What a spec file holds, unparsed. Raises OSError, and InvalidSpec for what is no file or larger than 16 MiB."""
-    # Looked at first, since merely opening some devices does things; the open is checked again, lest it was exchanged.
-    _require_file(os.stat(path))
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
-        _require_file(os.fstat(file.fileno()))
-        text = file.read(MAX_SIZE + 1)
-    if len(text) > MAX_SIZE:
-        raise InvalidSpec([Problem("", f"is larger than {MAX_SIZE >> 20} MiB")])
-    return text
+    try:
+        return _files.read_file(path, MAX_SIZE)
+    except _files.UnfitFile as fault:
+        raise InvalidSpec([Problem("", str(fault.strerror))]) from None
 
 
 def locator(text: str | bytes) -> Callable[[Path], tuple[int | None, int | None]]:
@@ -110,12 +106,6 @@ def locator(text: str | bytes) -> Callable[[Path], tuple[int | None, int | None]
         return node.line, node.column
 
     return place
-
-
-def _require_file(found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "a pipe, socket or device"
-        raise InvalidSpec([Problem("", f"is {kind}, not a file")])
 
 
 def _raise(faults: Iterable[tuple[Path, str, Node]]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cdi_runc.cdi._files import replace_file
 from cdi_runc.cdi._scalars import resolve
 from cdi_runc.cdi.names import split_kind, validate_kind
 from cdi_runc.cdi.spec import parse_spec, validate_spec
@@ -87,22 +87,10 @@ _Dumper.add_representer(str, _quoted)
 
 
 def write_file(path: str, text: bytes, overwrite: bool) -> None:
-    """Write a file that all may read, whole or not at all. Raises OSError, FileExistsError for one to keep."""
-    directory = os.path.dirname(path) or "."
-    os.makedirs(directory, exist_ok=True)
-    # The name has no ending of a spec file, so that nobody reads it half written.
-    descriptor, temporary = tempfile.mkstemp(prefix=".spec-", suffix=".tmp", dir=directory)
-    try:
-        with open(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o644)  # every engine and every user may see which devices there are
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        if overwrite:
-            os.replace(temporary, path)
-        else:
-            os.link(temporary, path)
-            os.unlink(temporary)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    """Write a file, whole or not at all. Raises OSError, and FileExistsError for a file that must not be overwritten.
+
+    A new file can be read by all, so that every engine and every user sees which devices there are. A file that is
+    there keeps its mode, its owner and its ACLs.
+    """
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    replace_file(path, text, overwrite=overwrite)

@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from cdi_runc.cdi._files import read_file, remove_temporary, replace_file
 from cdi_runc.engines.engine import EngineError, is_root
+
+_LIMIT = 16 << 20  # bytes; an engine's file has some kB
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def settle(directory: str) -> list[str]:
 def recover(directory: str) -> list[str]:
     """Roll back a change that was cut short, if there is one; says what it did, a line a file."""
     pending = os.path.join(directory, "pending.json")
-    _unlink(_temporary(pending))
+    _remove_temporary(pending)
     text = read(pending)
     if text is None:
         return []
@@ -93,7 +96,7 @@ def roll_back(changes: Sequence[Change]) -> list[str]:
     """Put back what each file held. One that somebody else has changed in between is left alone, and named."""
     said = []
     for change in reversed(changes):
-        _unlink(_temporary(change.path))
+        _remove_temporary(change.path)
         now = read(change.path)
         if now == change.after and now != change.before:
             make(Change(change.path, now, change.before, change.mode, change.owner))
@@ -108,8 +111,7 @@ def roll_back(changes: Sequence[Change]) -> list[str]:
 def read(path: str) -> str | None:
     """A file's text, exact for any bytes (PEP 383), or None where there is none."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return file.read()
+        return read_file(path, _LIMIT).decode("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as fault:
@@ -145,55 +147,23 @@ def make(change: Change) -> None:
     """Write or remove the file as the change says, whole or not at all; raises EngineError naming the file."""
     try:
         if change.after is None:
-            _unlink(change.path)
+            if os.path.lexists(change.path):
+                os.unlink(change.path)
             _remove_folders(change.made)
         else:
             os.makedirs(os.path.dirname(change.path), mode=0o755, exist_ok=True)
-            _write(change, change.after)
+            text = change.after.encode("utf-8", "surrogateescape")
+            replace_file(change.path, text, mode=change.mode, owner=change.owner)
     except OSError as fault:
         raise _unwritable(change.path, fault) from None
 
 
-def _write(change: Change, text: str) -> None:
-    """Replace the file by rename, so that a reader sees the old or the new one; labels (SELinux) come along."""
-    temporary = _temporary(change.path)
-    _unlink(temporary)
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(file, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        stream.write(text)
-        stream.flush()
-        if change.owner:
-            os.fchown(file, *change.owner)
-        os.fchmod(file, change.mode)
-        _copy_labels(change.path, temporary)
-        os.fsync(file)
-    os.rename(temporary, change.path)
-    folder = os.open(os.path.dirname(change.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _remove_temporary(path: str) -> None:
+    """Remove what a killed process left; a folder that we may not write has nothing of ours."""
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _copy_labels(source: str, target: str) -> None:
-    try:
-        for name in os.listxattr(source):
-            os.setxattr(target, name, os.getxattr(source, name))
+        remove_temporary(path)
     except OSError as fault:
-        if fault.errno not in (errno.ENOENT, errno.ENOTSUP, errno.EPERM, errno.EACCES):
-            raise
-
-
-def _temporary(path: str) -> str:
-    """Always the same name for a file, so that recovering finds what a killed process left."""
-    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.cdi-runc")
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except (FileNotFoundError, NotADirectoryError):
-        pass
+        raise _unwritable(path, fault) from None
 
 
 def _missing_folders(folder: str) -> tuple[str, ...]:

@@ -181,3 +181,28 @@ def test_spec_file_name(kind: str, transient_id: str | None, name: str) -> None:
 def test_spec_file_names_are_of_kinds(kind: str) -> None:
     with pytest.raises(cdi.InvalidName):
         cdi.spec_file_name(kind)
+
+
+def test_a_spec_file_keeps_its_mode(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.yaml"
+    cdi.write_spec(spec_of("a"), path)
+    assert path.stat().st_mode & 0o777 == 0o644
+    path.chmod(0o600)
+    cdi.write_spec(spec_of("b"), path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_spec_file_keeps_its_owner(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.yaml"
+    cdi.write_spec(spec_of("a"), path)
+    os.chown(path, 1000, 1000)
+    cdi.write_spec(spec_of("b"), path)
+    assert (path.stat().st_uid, path.stat().st_gid) == (1000, 1000)
+
+
+def test_an_error_names_the_spec_file_and_not_the_temporary_one(tmp_path: pathlib.Path) -> None:
+    path = cdi.write_spec(spec_of("a"), tmp_path / "a.yaml")
+    with pytest.raises(FileExistsError) as caught:
+        cdi.write_spec(spec_of("b"), path, overwrite=False)
+    assert caught.value.filename == path

@@ -13,10 +13,11 @@ import shutil
 import tarfile
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
+from cdi_runc.cdi._files import read_file, replace_file
 from cdi_runc.ctl.about import versions
 from cdi_runc.ctl.look.files import dir_row, spec_rows
 from cdi_runc.ctl.options import Options
@@ -33,15 +34,23 @@ _LOG_LINES = 500  # the last ones of the journal that name cdi-runc
 def support_bundle(options: Options, path: str | None) -> None:
     """Collect what `doctor` says, the specs and the logs into one tar, without the values of variables."""
     path = path or "cdi-runc-support.tar.gz"
-    # Not to be read by others: the tar says a lot about the host.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
+    with io.BytesIO() as file:
+        _write_tar(file, options)
+        try:
+            # Not to be read by others: the tar says a lot about the host. So a file that is there is not written into.
+            replace_file(path, file.getvalue(), mode=0o600, keep=False)
+        except OSError as fault:
+            raise click.ClickException(f"can't write {path}: {fault.strerror}") from None
+    click.echo(f"{path}: written; look into it before you send it")
+
+
+def _write_tar(file: BinaryIO, options: Options) -> None:
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
         for name, text in contents(options):
             entry = tarfile.TarInfo(f"cdi-runc-support/{name}")
             data = text.encode("utf-8", "backslashreplace")
             entry.size, entry.mtime = len(data), int(time.time())
             tar.addfile(entry, io.BytesIO(data))
-    click.echo(f"{path}: written; look into it before you send it")
 
 
 def contents(options: Options) -> Iterator[tuple[str, str]]:
@@ -59,8 +68,7 @@ def contents(options: Options) -> Iterator[tuple[str, str]]:
         yield f"specs{path}.json", _json(without_values(spec))
     refused = os.path.join(options.snapshot_place[0], "refused")
     if os.path.exists(refused):
-        with open(refused, encoding="utf-8", errors="replace") as file:
-            yield "refused.json", file.read()
+        yield "refused.json", read_file(refused, 1 << 20, links=False).decode("utf-8", "replace")
     yield "journal.txt", _journal()
 
 

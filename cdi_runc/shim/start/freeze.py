@@ -5,12 +5,12 @@ installation, and by the first start after a source has changed.
 """
 
 import marshal
-import os
 import sys
-import tempfile
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from types import CodeType
+
+from cdi_runc.cdi._files import replace_file
 
 # The name of a module, its file, the file's mtime (ns) and size, its code.
 Frozen = tuple[str, str, tuple[int, int], CodeType]
@@ -61,12 +61,8 @@ def freeze() -> None:
     target = frozen_path()
     try:
         target.parent.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            file.write(MAGIC_NUMBER + bytes(12) + marshal.dumps(start))  # as importlib writes byte code
-            os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.fsync(file.fileno())  # an empty file after a power cut would stop every container
-        os.replace(file.name, target)
+        # As importlib writes byte code. It is synced: an empty file after a power cut would stop every container.
+        replace_file(target, MAGIC_NUMBER + bytes(12) + marshal.dumps(start), keep=False)
     except OSError:
         pass
 

@@ -190,3 +190,26 @@ def test_the_support_bundle_holds_no_values_of_variables(cdictl: Cdictl, spec_di
         "specs.json",
         "devices.json",
     }
+
+
+def test_the_support_bundle_is_a_new_file_of_our_own(cdictl: Cdictl, tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "bundle.tar.gz"
+    victim.write_text("precious")
+    path.symlink_to(victim)
+    assert cdictl("support-bundle", "-f", path).exit_code == 0
+    assert victim.read_text() == "precious"
+    assert not path.is_symlink()
+
+    path.unlink()
+    path.touch(0o666)
+    path.chmod(0o666)
+    with path.open() as watcher:  # of whoever had the file open to read along
+        assert cdictl("support-bundle", "-f", path).exit_code == 0
+        assert watcher.read() == ""
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_support_bundle_that_cant_be_written_is_one_line(cdictl: Cdictl, tmp_path: Path) -> None:
+    done = cdictl("support-bundle", "-f", tmp_path / "none" / "bundle.tar.gz")
+    assert done.exit_code == 1
+    assert f"can't write {tmp_path}/none/bundle.tar.gz: No such file or directory" in done.output

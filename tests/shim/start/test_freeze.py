@@ -117,3 +117,14 @@ def test_an_internal_error_is_one_line_and_its_traceback_is_for_the_log(
     assert [line["level"] for line in logged] == ["error", "debug"][: 1 + debug]
     if debug:
         assert "main.py" in logged[1]["msg"]
+
+
+def test_a_full_disk_leaves_no_file_behind(copy: Path) -> None:
+    program = (
+        "import resource, signal, sys; sys.path.insert(0, sys.argv[1]); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    )
+    program += "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+    program += "from cdi_runc.shim.start.freeze import freeze; freeze()\n"
+    library = copy.parents[2]
+    subprocess.run([sys.executable, "-I", "-S", "-B", "-c", program, str(library)], check=True, timeout=60)
+    assert sorted(path.name for path in (copy / "__pycache__").iterdir()) == []
