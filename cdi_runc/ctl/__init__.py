@@ -40,6 +40,7 @@ SECTIONS = {
         "validate": "specs.validate:validate",
         "spec": "specs.spec:spec",
         "inject": "specs.inject:inject",
+        "render": "specs.render:render",
         "engine": "engine:engine",
         "refresh": "refresh:refresh",
     },

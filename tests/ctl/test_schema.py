@@ -38,6 +38,8 @@ def test_the_schema_is_one() -> None:
         ["explain", "bundle", "CONFIG"],
         ["explain", "device", "vendor.com/gpu=0"],
         ["doctor"],
+        ["render", "docker", "vendor.com/nic=0"],
+        ["render", "lxc", "vendor.com/nic=0"],
         ["version"],
     ],
     ids=" ".join,

@@ -1,0 +1,96 @@
+"""`cdictl render`: what a device brings, written out for a system that runs no OCI bundle or does not know cdi-runc."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from cdi_runc.cdi.injection import resolve
+from cdi_runc.ctl.options import Options, complete_device, output_option
+from cdi_runc.ctl.output import echo_aside, echo_data
+from cdi_runc.render import TARGETS, Rendered, edits_of
+from cdi_runc.render import target as target_of
+
+# Podman runs what is there for every container, and CRI-O too.
+_EVERYBODYS_HOOKS = ("/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d")
+
+
+@click.command()
+@click.argument("target", metavar="TARGET", type=click.Choice(TARGETS))
+@click.argument("names", nargs=-1, required=True, metavar="DEVICE...", shell_complete=complete_device)
+@click.option("--file", "as_file", is_flag=True, help="nspawn: the text of a .nspawn file, instead of arguments.")
+@click.option("--beside-hook", is_flag=True, help="lxc: only what LXC's hooks can't do (cdictl engine enable lxc).")
+@click.option("--hooks-dir", metavar="DIR", help="podman, quadlet: write the hooks there, as files for --hooks-dir.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 where TARGET can't express all.")
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def render(
+    options: Options,
+    /,
+    target: str,
+    names: tuple[str, ...],
+    hooks_dir: str | None,
+    strict: bool,
+    output: str,
+    **how: bool,
+) -> None:
+    """Write devices out in the words of another system.
+
+    TARGET is one of lxc, incus, nspawn, systemd, bwrap, docker, compose, podman, quadlet, kubernetes, apptainer, nomad
+    and oci. Targets with flags give shell words on one line, the others the text of a file. What TARGET can't express
+    is said on standard error. The devices are resolved now: render anew when a spec has changed."""
+    made = _rendered(options, _form(target, hooks_dir, **how), names, hooks_dir)
+    if hooks_dir:
+        _write_hooks(hooks_dir, made.files)
+    for lost in made.lost:
+        echo_aside(f"not expressible: {lost.edit}: {lost.reason}")
+    if output != "table":
+        echo_data(_data(made), output)
+    elif made.text:
+        click.echo(made.text, nl=False)
+    else:
+        click.echo(shlex.join(made.arguments))
+        if made.lost and made.whole:
+            echo_aside(f"with cdi-runc, the whole device: {made.whole}")
+    if strict and made.lost:
+        raise click.exceptions.Exit(1)
+
+
+def _form(target: str, hooks_dir: str | None, as_file: bool, beside_hook: bool) -> str:
+    """The target in the form that the options ask for; UsageError where it has no such form."""
+    for wanted, option, targets in (
+        (as_file, "--file", ("nspawn",)),
+        (beside_hook, "--beside-hook", ("lxc",)),
+        (hooks_dir, "--hooks-dir", ("podman", "quadlet")),
+    ):
+        if wanted and target not in targets:
+            raise click.UsageError(f"{option} is for {' and '.join(targets)}, not for {target}")
+    return f"{target}-file" if as_file else f"{target}-beside-hook" if beside_hook else target
+
+
+def _rendered(options: Options, form: str, names: tuple[str, ...], hooks_dir: str | None) -> Rendered:
+    names = tuple(dict.fromkeys(names))
+    edits = edits_of(names, resolve(names, options.known().find))
+    return target_of(form)(edits, hooks_dir=os.path.abspath(hooks_dir)) if hooks_dir else target_of(form)(edits)
+
+
+def _data(made: Rendered) -> dict[str, Any]:
+    content = {"text": made.text} if made.text else {"arguments": list(made.arguments)}
+    return content | {"lost": [vars(lost) for lost in made.lost], "whole": made.whole}
+
+
+def _write_hooks(directory: str, files: Mapping[str, str]) -> None:
+    """Make the directory hold just these hooks: a hook of an earlier call would still run."""
+    if os.path.realpath(directory) in _EVERYBODYS_HOOKS:
+        raise click.ClickException(f"{directory}: Podman would run the hooks there for every container: name another")
+    os.makedirs(directory, exist_ok=True)
+    for name in os.listdir(directory):
+        if name.startswith("50-cdi-") and name not in files:
+            os.unlink(os.path.join(directory, name))
+    for name, text in files.items():
+        with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+            file.write(text)
