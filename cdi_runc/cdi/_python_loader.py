@@ -17,10 +17,14 @@ _BLANK = "\\0 \\t\\r\\n\x85\u2028\u2029"
 _WORD = re.compile(rf"(?:[^{_BLANK}:]|:(?![{_BLANK}]))+")
 _WORD_IN_FLOW = re.compile(rf"(?:[^{_BLANK}:,?\[\]{{}}]|:(?![{_BLANK}]))+")
 _BLANKS = re.compile(r"[ \t]*")
+_BREAKS = "\r\n\x85\u2028\u2029"
+_DOCUMENT_MARK = re.compile(rf"(---|\.\.\.)[{_BLANK}]")
 
 
 class PythonLoader(Reader, Scanner, Parser):
     """A stream of events from a text. The methods are PyYAML's, called by it; what is not here is as it has it."""
+
+    ESCAPE_REPLACEMENTS = {**Scanner.ESCAPE_REPLACEMENTS, "'": "'"}  # type: ignore[misc]  # noqa: RUF012
 
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
@@ -60,7 +64,50 @@ class PythonLoader(Reader, Scanner, Parser):
 
     def scan_gap(self, start: Any) -> str:
         """What stands for the blanks and line breaks between two words of a scalar that began at the mark."""
+        blanks = self.blanks()
+        self.forward(len(blanks))
+        if self.peek() not in _BREAKS:
+            return blanks
+        first, *more = self.scan_breaks(start)
+        self.allow_simple_key = True
+        if self.column == 0 and _DOCUMENT_MARK.match(self.buffer, self.pointer):
+            return ""
+        return ("" if first == "\n" and more else " " if first == "\n" else first) + "".join(more)
+
+    def scan_breaks(self, start: Any) -> list[str]:
+        """The line breaks here, and the indentation after them, which a tab may not be a part of."""
+        breaks = []
+        while self.peek() in _BREAKS:
+            breaks.append(self.scan_line_break())  # type: ignore[no-untyped-call]
+            blanks = self.blanks()
+            if "\t" in blanks[: self.indent + 1]:
+                self.forward(blanks.index("\t"))
+                message = "found a tab character that violates indentation"
+                raise ScannerError("while scanning a plain scalar", start, message, self.get_mark())
+            self.forward(len(blanks))
+        return breaks
+
+    def blanks(self) -> str:
+        """The blanks and tabs here, which are not skipped."""
         blanks = _BLANKS.match(self.buffer, self.pointer)
         assert blanks is not None  # it matches nothing too
-        self.forward(len(blanks[0]))
-        return "".join(self.scan_plain_spaces(self.indent + 1, start) or [blanks[0]])
+        return blanks[0]
+
+    def scan_block_scalar_indentation(self) -> Any:
+        """The blank lines before a block scalar that does not say how far it is indented."""
+        found = super().scan_block_scalar_indentation()
+        self.refuse_tab()
+        return found
+
+    def scan_block_scalar_breaks(self, indent: int) -> Any:
+        """The blank lines before a line of a block scalar."""
+        found = super().scan_block_scalar_breaks(indent)
+        if self.column < indent:
+            self.refuse_tab()
+        return found
+
+    def refuse_tab(self) -> None:
+        """Raise where a tab is part of a block scalar's indentation."""
+        if self.peek() == "\t":
+            message = "found a tab character where an indentation space is expected"
+            raise ScannerError("while scanning a block scalar", None, message, self.get_mark())

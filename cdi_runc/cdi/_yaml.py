@@ -17,12 +17,17 @@ from cdi_runc.cdi._python_loader import PythonLoader
 from cdi_runc.cdi._scalars import Scalar, resolve, tagged
 
 MAX_DEPTH = 100  # a spec is eight deep; Python's own limit would be found the hard way
-MAX_RETRIED = 1 << 20  # characters, which the parser in Python takes some seconds for
+MAX_NODES = 500_000  # values, which take some seconds; large real specs have some 5,000
+MAX_RETRIED = 1 << 18  # characters, which the parser in Python takes a second for
+MAX_EXPLAINED = 1 << 16  # characters, of which the parser in Python finds the fault; it tells the place better
 MAX_ALIASED = 400_000  # nodes that aliases may bring, about as in goyaml.v2: a few lines could stand for gigabytes
 
 _MERGE = "tag:yaml.org,2002:merge"
 _ESCAPE = re.compile(r"\\.", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# What libyaml says where it has become stricter than goyaml, which took after its first versions.
+_STRICTER = re.compile(r"found unknown escape character|found unexpected ':'|while (scanning|parsing) a tag")
+_MARK_IN_TEXT = re.compile("(?<=[\n\r\x85\u2028\u2029])\ufeff")
 _NOT_ALLOWED = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -59,11 +64,16 @@ def read(text: str, loader: Any = FastLoader) -> Node:
     What comes after the first document is not looked at. JSON that YAML 1.1 does not allow (`\\/`, surrogate pairs) is
     read all the same: there the reference contradicts SPEC.md.
     """
+    if match := _MARK_IN_TEXT.search(text):
+        # libyaml skips a byte order mark at the start of any line, goyaml only at the start of the text.
+        if len(text) > MAX_RETRIED:
+            raise YAMLError("a byte order mark is allowed only at the start", text.count("\n", 0, match.end()) + 1, 1)
+        loader = PythonLoader
     try:
         return _read_yaml(text, loader)
-    except YAMLError:
-        # libyaml has become stricter than goyaml, which took after its first versions.
-        if loader is not PythonLoader and len(text) <= MAX_RETRIED:
+    except YAMLError as error:
+        limit = MAX_RETRIED if _STRICTER.search(str(error)) else MAX_EXPLAINED
+        if loader is not PythonLoader and len(text) <= limit:
             return read(text, PythonLoader)
         try:
             return _read_json(text)
@@ -98,6 +108,7 @@ class _Document:
         self.anchors: dict[str, Node] = {}
         self.open: list[Node] = []  # the lists and mappings around the current event
         self.flow = 0  # how many of these are in brackets
+        self.nodes = 0
         self.aliased = 0
 
     def read(self) -> Node:
@@ -116,6 +127,9 @@ class _Document:
         """The node that begins with the event."""
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event)
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise _fault(event, f"there are more than {MAX_NODES} values")
         node = Node(None, event.start_mark.line + 1, event.start_mark.column + 1)
         if event.anchor is not None:
             self.anchors[event.anchor] = node

@@ -16,7 +16,7 @@ from cdi_runc.cdi._yaml import Node, YAMLError, read
 from cdi_runc.cdi.errors import InvalidName, InvalidSpec, Problem
 from cdi_runc.cdi.names import validate_device_name, validate_kind
 from cdi_runc.cdi.schema import schema_errors
-from cdi_runc.cdi.versions import KNOWN_VERSIONS, Path, requirement
+from cdi_runc.cdi.versions import KNOWN_VERSIONS, Path, enforced_requirement
 
 if TYPE_CHECKING:
     from cdi_runc.cdi.types import Spec
@@ -53,15 +53,32 @@ def parse_spec(text: str | bytes) -> Spec:
 def load_spec(path: str | os.PathLike[str]) -> Spec:
     """The spec in a file. Raises InvalidSpec, also for what is no file, cannot be read, or has more than 16 MiB.
 
-    It never waits: a pipe or device in a spec's place is an error at once.
+    It never waits: a pipe or device in a spec's place is an error at once. A link that leads out of its directory can
+    lead to a secret, so the error shows nothing of such a file.
     """
     name = os.fspath(path)
     try:
-        return parse_spec(read_file(name))
+        text = read_file(name)
     except OSError as error:
         raise InvalidSpec([Problem("", f"cannot be read: {error.strerror or error}")], name) from None
     except InvalidSpec as error:
         raise InvalidSpec(error.problems, name) from None
+    try:
+        return parse_spec(text)
+    except InvalidSpec as error:
+        target = foreign_target(name)
+        raise InvalidSpec([hidden_problem(target)] if target else error.problems, name) from None
+
+
+def foreign_target(path: str) -> str | None:
+    """Where a link leads, if it leads out of the directory that it is in; None for all else."""
+    target, directory = os.path.realpath(path), os.path.realpath(os.path.dirname(path) or ".")
+    return None if target.startswith(os.path.join(directory, "")) else target
+
+
+def hidden_problem(target: str) -> Problem:
+    """What is said of a bad spec that is a link to a file elsewhere, instead of anything that is in the file."""
+    return Problem("", f"is a link to {target}, which is not a valid spec: see cdictl validate {target}")
 
 
 def validate_spec(data: object) -> None:
@@ -146,7 +163,7 @@ def _rule_errors(spec: Any) -> Iterator[Fault]:
 
 def _version_errors(spec: Any) -> Iterator[Fault]:
     version = spec["cdiVersion"].removeprefix("v")  # the reference takes one, SPEC.md does not
-    needed, field = requirement(spec)
+    needed, field = enforced_requirement(spec)
     if version in KNOWN_VERSIONS and KNOWN_VERSIONS.index(version) < KNOWN_VERSIONS.index(needed):
         reason = f"{field_text(field)} needs {needed}" if field else f"the lowest that there is is {needed}"
         yield ("cdiVersion",), f"{version} is too low: {reason}"

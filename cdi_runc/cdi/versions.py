@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 KNOWN_VERSIONS = ("0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0")
@@ -23,7 +23,24 @@ def minimum_required_version(spec: Any) -> str:
 
 def requirement(spec: Any) -> tuple[str, Path]:
     """The lowest version that the spec needs, and the first field that needs it (empty for the earliest version)."""
-    return max(requirements(spec), key=lambda each: KNOWN_VERSIONS.index(each[0]), default=(EARLIEST_VERSION, ()))
+    return _highest(requirements(spec))
+
+
+def enforced_requirement(spec: Any) -> tuple[str, Path]:
+    """The same, of what the reference checks: of all devices but the last it forgets the hostPath and the mount's type.
+
+    (It keeps pointers to a loop's variable.) Specs that were written by its rules are to be read, too.
+    """
+    last = len(spec.get("devices", ())) - 1
+    return _highest(
+        (version, path)
+        for version, path in requirements(spec)
+        if path[0] != "devices" or path[1] == last or path[-1] not in ("hostPath", "type")
+    )
+
+
+def _highest(found: Iterable[tuple[str, Path]]) -> tuple[str, Path]:
+    return max(found, key=lambda each: KNOWN_VERSIONS.index(each[0]), default=(EARLIEST_VERSION, ()))
 
 
 def requirements(spec: Any) -> Iterator[tuple[str, Path]]:

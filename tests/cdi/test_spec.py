@@ -228,3 +228,39 @@ def test_a_file_that_may_not_be_read(tmp_path: pathlib.Path) -> None:
     path.touch(0)
     with pytest.raises(InvalidSpec, match="cannot be read: Permission denied"):
         load_spec(path)
+
+
+def test_a_file_that_has_nothing_to_read_yet(tmp_path: pathlib.Path) -> None:
+    try:
+        os.close(os.open("/proc/kmsg", os.O_RDONLY | os.O_NONBLOCK))
+    except OSError as error:
+        pytest.skip(f"/proc/kmsg, the one regular file that can be empty for now: {error.strerror}")
+    path = tmp_path / "a.yaml"
+    path.symlink_to("/proc/kmsg")
+    with pytest.raises(InvalidSpec, match=r"a\.yaml: (cannot be read|is a link to /proc/kmsg)"):
+        load_spec(path)
+
+
+@pytest.mark.parametrize("secret", ["root:*:19000:0:99999:7:::", "root: 'x", "- root", "{root: [1, {kind: root}]}"])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_nothing_of_a_file_elsewhere_is_shown(tmp_path: pathlib.Path, secret: str, steps: int) -> None:
+    (tmp_path / "secret").write_text(secret)
+    directory = tmp_path / "cdi"
+    directory.mkdir()
+    path = directory / "a.yaml"
+    for step in range(1, steps):
+        (directory / f"{step}").symlink_to("../secret")
+    path.symlink_to("../secret" if steps == 1 else "1")
+    with pytest.raises(InvalidSpec) as caught:
+        load_spec(path)
+    found = str(caught.value)
+    assert "root" not in found.replace(str(tmp_path), "")
+    assert found.endswith(f"is not a valid spec: see cdictl validate {tmp_path}/secret")
+
+
+def test_a_link_within_the_directory_is_explained_in_full(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data/a.yaml").write_text("kid: 1")
+    (tmp_path / "a.yaml").symlink_to("..data/a.yaml")  # as the kubelet lays out a ConfigMap
+    with pytest.raises(InvalidSpec, match="kid: is not a known field"):
+        load_spec(tmp_path / "a.yaml")

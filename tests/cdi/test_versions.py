@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from cdi_runc.cdi.errors import InvalidSpec
 from cdi_runc.cdi.schema import schema_errors
-from cdi_runc.cdi.versions import EARLIEST_VERSION, KNOWN_VERSIONS, minimum_required_version, requirement
+from cdi_runc.cdi.spec import parse_spec
+from cdi_runc.cdi.versions import (
+    EARLIEST_VERSION,
+    KNOWN_VERSIONS,
+    enforced_requirement,
+    minimum_required_version,
+    requirement,
+)
 
 
 def device(**edits: Any) -> dict[str, Any]:
@@ -51,6 +60,34 @@ def device(**edits: Any) -> dict[str, Any]:
 def test_requirement(spec: dict[str, Any], version: str, field: tuple[str | int, ...]) -> None:
     assert requirement(spec) == (version, field)
     assert minimum_required_version(spec) == version
+
+
+HOST_PATH = {"deviceNodes": [{"path": "/dev/a", "hostPath": "/dev/null"}]}
+TYPE = {"mounts": [{"hostPath": "tmpfs", "containerPath": "/a", "type": "tmpfs"}]}
+ENV = {"env": ["A=B"]}
+
+
+@pytest.mark.parametrize(
+    ("edits", "own", "enforced"),
+    [
+        ([HOST_PATH, ENV], {}, "0.3.0"),
+        ([TYPE, ENV], {}, "0.3.0"),
+        ([ENV, HOST_PATH], {}, "0.5.0"),
+        ([ENV, TYPE], {}, "0.4.0"),
+        ([HOST_PATH, TYPE], {}, "0.4.0"),
+        ([ENV, ENV], HOST_PATH, "0.5.0"),
+        ([{"additionalGids": [1]}, ENV], {}, "0.7.0"),
+        ([{"netDevices": [{"hostInterfaceName": "a", "name": "b"}]}, ENV], {}, "1.1.0"),
+    ],
+)
+def test_of_some_fields_only_the_last_device_counts(edits: list[Any], own: Any, enforced: str) -> None:
+    devices = [{"name": name, "containerEdits": each} for name, each in zip("ab", edits, strict=True)]
+    spec = {"cdiVersion": enforced, "kind": "v.com/c", "devices": devices, "containerEdits": own}
+    assert enforced_requirement(spec)[0] == enforced
+    assert parse_spec(json.dumps(spec)) == spec
+    if enforced != EARLIEST_VERSION:
+        with pytest.raises(InvalidSpec, match="is too low"):
+            parse_spec(json.dumps({**spec, "cdiVersion": EARLIEST_VERSION}))
 
 
 @pytest.mark.parametrize("version", KNOWN_VERSIONS)

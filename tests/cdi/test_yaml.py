@@ -52,6 +52,14 @@ def plain(node: Node) -> Any:
         ("a:\tb\t# c\nd: e\tf\n", {"a": "b", "d": "e\tf"}),
         ("[PATH=/a:/b:, a:b, http://x]", ["PATH=/a:/b:", "a:b", "http://x"]),
         ("a: b\n  c\n\n  d", {"a": "b c\nd"}),
+        ("a: b \n---\nc", {"a": "b"}),
+        ("[a\n\tb]", ["a b"]),
+        ("a: [b\n \tc\n \t]", {"a": ["b c"]}),
+        ("a: [b,\n\t'c'\n\t]", {"a": ["b", "c"]}),
+        ('a: "b\\\'c"', {"a": "b'c"}),
+        ("a: b\ufeffc", {"a": "b\ufeffc"}),
+        ("a: [1,\n\ufeff2]", {"a": [1, "\ufeff2"]}),
+        ("a: 1\n\ufeffb: 2", {"a": 1, "\ufeffb": 2}),
         (r'{"a": "\/x", "b": "\ud83d\ude00"}', {"a": "/x", "b": "\U0001f600"}),
         ('{"a": 1e400, "b": 010}', {"a": "1e400", "b": 8}),
         ('{"a": "\x7f"}', {"a": "\x7f"}),
@@ -93,6 +101,14 @@ def test_read(read: Read, text: str, value: Any) -> None:
         ("[" * 200, "lists and mappings are nested more than 100 deep", (1, 101)),
         ("- " * 200, "lists and mappings are nested more than 100 deep", (1, 201)),
         ("\ta: 1", ".*", (1, 1)),
+        ("a: [b\n\tc]", "while scanning a plain scalar, found a tab .*", (2, 1)),
+        ("a: [b\n\t]", "while scanning a plain scalar, found a tab .*", (2, 1)),
+        ("a: {b: [c\n\n\t, d]}", "while scanning a plain scalar, found a tab .*", (3, 1)),
+        ("a:\n  b: [c\n \t]", "while scanning a plain scalar, found a tab .*", (3, 2)),
+        ("a: b\n\tc", "while scanning a plain scalar, found a tab .*", (2, 1)),
+        ("a: |\n  b\n \tc", "while scanning a block scalar, found a tab .*", (3, 2)),
+        ("a: |\n\tb", "while scanning a block scalar, found a tab .*", (2, 1)),
+        ("a: 1\n\ufeff# b", ".*", (2, 4)),
     ],
 )
 def test_what_is_refused(read: Read, text: str, message: str, place: tuple[int, int]) -> None:
@@ -102,7 +118,7 @@ def test_what_is_refused(read: Read, text: str, message: str, place: tuple[int, 
 
 
 def test_deep_json_is_refused(read: Read) -> None:
-    with pytest.raises(YAMLError, match="100 deep"):
+    with pytest.raises(YAMLError, match=r"100 deep|maximum nesting depth"):
         read("[" * 100_000 + "]" * 100_000)
 
 
@@ -111,6 +127,20 @@ def test_a_bomb_of_aliases_is_refused(read: Read) -> None:
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
     with pytest.raises(YAMLError, match="aliases bring more than 400000 values"):
         read("\n".join(lines))
+
+
+def test_too_many_values_are_refused(read: Read) -> None:
+    with pytest.raises(YAMLError, match="there are more than 500000 values"):
+        read("[" + "a," * (_yaml.MAX_NODES + 1) + "]")
+
+
+@pytest.mark.parametrize("end", ["]", "a: b: c", "- [", "'", "%"])
+def test_a_fault_at_the_end_is_not_looked_for_twice(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_yaml, "PythonLoader", None)  # it takes seconds for a mebibyte
+    if _yaml.FastLoader is PythonLoader:
+        pytest.skip("PyYAML came without libyaml")
+    with pytest.raises(YAMLError):
+        _yaml.read("- a\n" * (_yaml.MAX_EXPLAINED // 4) + end)
 
 
 def test_places() -> None:
