@@ -1,0 +1,124 @@
+"""gRPC over Unix sockets, as the node's agents speak it: plain functions served by grpclib, all in one event loop.
+
+A method gets a request and gives an answer, or answers one after the other until the other side has enough. What it
+raises as `Refused` is the text that the other side gets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+from grpclib.const import Cardinality, Handler, Status
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from grpclib.server import Server, Stream
+
+MAX_PATH = 107  # bytes of a socket's path, unix(7): sun_path without its end
+
+# grpclib tells of each call that the other side breaks off, which is how an agent that goes away looks to us.
+logging.getLogger("grpclib").setLevel(logging.CRITICAL)
+
+
+Methods = Mapping[str, Handler]  # by path: /package.Service/Method
+
+
+class Refused(Exception):
+    """The answer is no, for the reason that is the text. `status` is gRPC's word for it."""
+
+    def __init__(self, reason: str, status: Status = Status.FAILED_PRECONDITION) -> None:
+        self.status = status
+        super().__init__(reason)
+
+
+def unary(request: type, answer: type, function: Callable[[Any], Awaitable[Any]]) -> Handler:
+    """One request, one answer."""
+
+    async def serve(stream: Stream[Any, Any]) -> None:
+        message = await stream.recv_message()
+        with _refusals():
+            await stream.send_message(await function(message))
+
+    return Handler(serve, Cardinality.UNARY_UNARY, request, answer)
+
+
+def streaming(request: type, answer: type, function: Callable[[Any], AsyncGenerator[Any, None]]) -> Handler:
+    """One request, and answers for as long as the function gives some and the other side listens."""
+
+    async def serve(stream: Stream[Any, Any]) -> None:
+        message = await stream.recv_message()
+        with _refusals():
+            async with contextlib.aclosing(function(message)) as answers:
+                async for each in answers:
+                    await stream.send_message(each)
+
+    return Handler(serve, Cardinality.UNARY_STREAM, request, answer)
+
+
+@contextlib.asynccontextmanager
+async def served(path: str, methods: Methods) -> AsyncIterator[None]:
+    """Serve the methods on a new socket for as long as the context lasts; a stale socket there is replaced.
+
+    The socket is for its owner only. Raises OSError.
+    """
+    if len(os.fsencode(path)) > MAX_PATH:
+        raise OSError(f"{path}: the path of a socket can have {MAX_PATH} bytes: name a directory with a shorter path")
+    server = Server([_Service(methods)])
+    before = os.umask(0o177)
+    try:
+        await server.start(path=path)
+    finally:
+        os.umask(before)
+    own = socket_identity(path)
+    try:
+        yield
+    finally:
+        if own is not None and socket_identity(path) == own:
+            os.unlink(path)
+        server.close()
+        await server.wait_closed()
+
+
+def socket_identity(path: str) -> tuple[int, int, int] | None:
+    """What tells a socket from one that was made there later; None if there is none."""
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino, info.st_ctime_ns
+
+
+def socket_name(directory: str, prefix: str, name: str, end: str = ".sock") -> str:
+    """A file name for a socket in a directory, readable where the path has room for it, else with a hash for the name.
+
+    >>> socket_name("/var/lib/kubelet/device-plugins", "cdi-", "vendor.com/gpu")
+    'cdi-vendor.com_gpu.sock'
+    """
+    room = MAX_PATH - len(os.fsencode(directory)) - 1
+    readable = prefix + name.replace("/", "_") + end
+    if len(os.fsencode(readable)) <= room:
+        return readable
+    return prefix + hashlib.sha256(name.encode()).hexdigest()[:12] + end
+
+
+class _Service:
+    """grpclib asks an object for its methods."""
+
+    def __init__(self, methods: Methods) -> None:
+        self._methods = methods
+
+    def __mapping__(self) -> dict[str, Handler]:
+        return dict(self._methods)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        raise GRPCError(refused.status, str(refused)) from None
+    except StreamTerminatedError:
+        pass  # the other side is gone, and nobody is left to tell
