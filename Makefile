@@ -41,10 +41,11 @@ test: deps engines engines-newer clean-roots kubernetes-tools venv lint  ## all 
 test-unit: venv  ## the tests that need neither root nor a container engine
 	@$(BIN)/pytest cdi_runc tests
 
-lint: venv  ## ruff, mypy --strict, the layers of the imports, shellcheck
+lint: venv  ## ruff, mypy --strict, the layers of the imports, waits without a limit, shellcheck
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m tests.waits tests integration
 	@$(BIN)/lint-imports --no-cache > $(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 	@shellcheck $(SCRIPTS)
 

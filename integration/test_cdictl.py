@@ -102,7 +102,10 @@ def test_the_last_refusal_is_remembered(
     directory = bundle(SLEEP, {"cdi.k8s.io/test": "example.com/widget=two"})
     assert runtime.shim("create", "--bundle", str(directory), "box").returncode == 1
     done = subprocess.run(
-        [BIN / "cdictl", "--config", settings, "explain", "last", "-o", "json"], capture_output=True, text=True
+        [BIN / "cdictl", "--config", settings, "explain", "last", "-o", "json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     causes = json.loads(done.stdout)["causes"]
     assert causes[0] == f"example.com/widget=two is no known CDI device; looked in {spec_dir}"
@@ -115,7 +118,10 @@ def test_diff_shows_what_the_shim_then_does(
 
     def patch() -> list[dict[str, object]]:
         done = subprocess.run(
-            [BIN / "cdictl", "--config", settings, "diff", directory, "-o", "json"], capture_output=True, text=True
+            [BIN / "cdictl", "--config", settings, "diff", directory, "-o", "json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         found: list[dict[str, object]] = json.loads(done.stdout)
         return found

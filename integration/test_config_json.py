@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import pytest
 
 from integration.bundles import REQUEST, oci_config
 from integration.conftest import Stub
+from tests.processes import ending
 
 
 def write(bundle: Path, config: Mapping[str, object] | str) -> Path:
@@ -93,7 +93,7 @@ def test_mode_and_owner_are_kept_and_nothing_else_appears(stub: Stub, tmp_path: 
 def test_the_arguments_reach_the_runtime_as_they_came(stub: Stub, tmp_path: Path) -> None:
     bundle = write(tmp_path / "bundle", oci_config(["true"], REQUEST))
     args = ["--root", "/nowhere", "create", "--bundle", str(bundle), "--pid-file=", "a b * ' \""]
-    subprocess.run(stub.command(*args), check=True)
+    subprocess.run(stub.command(*args), check=True, timeout=60)
     assert stub.arguments() == args
 
 
@@ -114,10 +114,10 @@ def test_a_kill_leaves_the_old_or_the_new_config(stub: Stub, tmp_path: Path) -> 
     moments = random.Random(1)
     for _ in range(200):
         path.write_bytes(old)
-        shim = subprocess.Popen(stub.command("create", "--bundle", str(bundle), "box"), stderr=subprocess.DEVNULL)
-        time.sleep(moments.uniform(0, whole_time))
-        shim.send_signal(signal.SIGKILL)
-        shim.wait()
+        with ending(
+            subprocess.Popen(stub.command("create", "--bundle", str(bundle), "box"), stderr=subprocess.DEVNULL)
+        ):
+            time.sleep(moments.uniform(0, whole_time))
         found = path.read_bytes()
         assert found in seen, f"{len(found)} bytes; the old has {len(old)}, the new {len(new)}"
         seen[found] += 1

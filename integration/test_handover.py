@@ -77,7 +77,9 @@ def show(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no C compiler (make deps)")
     directory = tmp_path_factory.mktemp("show")
     (directory / "show.c").write_text(SHOW)
-    subprocess.run([compiler, "-static", "-o", str(directory / "show"), str(directory / "show.c")], check=True)
+    subprocess.run(
+        [compiler, "-static", "-o", str(directory / "show"), str(directory / "show.c")], check=True, timeout=60
+    )
     return directory / "show"
 
 
@@ -92,7 +94,9 @@ def seen(command: list[str], env: Mapping[str, str], cwd: Path, ignored: list[si
 
     pipe = os.pipe()
     try:
-        done = subprocess.run(command, env=env, cwd=cwd, pass_fds=pipe, preexec_fn=prepare, capture_output=True)
+        done = subprocess.run(
+            command, env=env, cwd=cwd, pass_fds=pipe, preexec_fn=prepare, capture_output=True, timeout=60
+        )
     finally:
         for descriptor in pipe:
             os.close(descriptor)
@@ -141,7 +145,7 @@ def test_a_runtime_that_is_the_shim_again_is_an_error(
     shim.write_text(f'#!/bin/sh\nexec {BIN}/cdi-runc --cdi-config={settings} "$@"\n')
     shim.chmod(0o755)
     made = {"SHIM": str(shim if "script" in wrapper else BIN / "cdi-runc"), "PATH": os.environ["PATH"]}
-    subprocess.run(["sh", "-c", WRAPPERS[wrapper]], cwd=tmp_path / "bin", env=made, check=True)
+    subprocess.run(["sh", "-c", WRAPPERS[wrapper]], cwd=tmp_path / "bin", env=made, check=True, timeout=60)
     env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(
         [str(shim), *args], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False

@@ -92,7 +92,9 @@ class Bench:
     def _peak(self, case: Case) -> int:
         """KiB. A child of a child, since a process counts the memory of the one that it was a copy of."""
         case.prepare()
-        done = subprocess.run(["sh", "-c", '"$@"; :', "sh", *case.argv], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["sh", "-c", '"$@"; :', "sh", *case.argv], capture_output=True, text=True, check=True, timeout=300
+        )
         return int(done.stdout)
 
     def fifty_at_once(self) -> list[Row]:

@@ -105,5 +105,5 @@ def compile_stub(directory: Path) -> Path:
         'int main(void) { struct rusage u; getrusage(RUSAGE_SELF, &u); return printf("%ld\\n", u.ru_maxrss) < 0; }\n'
     )
     compiler: Sequence[str] = [shutil.which("cc") or "gcc", "-O2", "-static", "-o", str(program), str(source)]
-    subprocess.run(compiler, check=True)
+    subprocess.run(compiler, check=True, timeout=300)
     return program

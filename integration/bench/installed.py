@@ -119,7 +119,9 @@ def build(directory: Path, stack: ExitStack) -> Path:
     """What is installed, in a directory, and the bench's stub."""
     built = directory / "built"
     built.mkdir()
-    done = subprocess.run(["sh", "-ec", BUILD, built], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        ["sh", "-ec", BUILD, built], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+    )
     if done.returncode != 0:
         sys.exit(done.stdout)
     compile_stub(built)

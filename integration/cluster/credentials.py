@@ -62,6 +62,8 @@ class Credentials:
         files = ["-keyout", self.key(name), "-out", self.certificate(name)]
         kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
         config = ["-config", str(self._directory / "openssl.cnf")]
-        done = subprocess.run(["openssl", "req", *kind, *config, *files, *options], capture_output=True, text=True)
+        done = subprocess.run(
+            ["openssl", "req", *kind, *config, *files, *options], capture_output=True, text=True, timeout=60
+        )
         if done.returncode != 0:
             raise RuntimeError(f"openssl makes no certificate for {name}: {done.stderr}")

@@ -52,7 +52,9 @@ def run(command: str, bundle: Path, *options: str) -> None:
     say(f"\n  $ {command} run --bundle . demo")
     program = Path(sys.executable).with_name(command) if command == "cdi-runc" else command
     words = [str(program), *options, f"--root={bundle.parent}/root", "run", "--bundle", ".", "demo"]
-    done = subprocess.run([*OWN_RUN, *words], cwd=bundle, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        [*OWN_RUN, *words], cwd=bundle, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
     for line in done.stdout.splitlines():
         say(f"    {line}", RED if line.endswith(("absent", "did not run")) else GREEN)
     if done.returncode:

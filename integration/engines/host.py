@@ -131,7 +131,7 @@ class Host:
     def close(self) -> None:
         """Ends every process of the host; its memory goes with them."""
         self._holder.kill()
-        self._holder.wait()
+        self._holder.wait(timeout=30)
 
     def _entry(self) -> list[str]:
         namespaces = f"/proc/{self._holder.pid}/ns"

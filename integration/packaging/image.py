@@ -26,6 +26,6 @@ def make_image_archive(directory: Path) -> Path:
     {podman} save --quiet --output {directory}/image.tar {IMAGE}
     rm -rf {directory}/root {directory}/run
     """
-    done = subprocess.run(["sh", "-ec", script], cwd=TREE, env=environ, capture_output=True, text=True)
+    done = subprocess.run(["sh", "-ec", script], cwd=TREE, env=environ, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return directory / "image.tar"

@@ -22,7 +22,7 @@ def call(program: str, *args: str) -> "subprocess.CompletedProcess[str]":
     path = find(program)
     if path is None:
         pytest.skip(f"no {program} in {PLACE} or on PATH (make kubernetes-tools, on x86_64)")
-    return subprocess.run([path, *args], capture_output=True, text=True)
+    return subprocess.run([path, *args], capture_output=True, text=True, timeout=300)
 
 
 def rendered(*options: str) -> list[dict[str, Any]]:
@@ -54,13 +54,13 @@ def test_every_object_is_as_this_kubernetes_wants_it(version: str, tmp_path: Pat
     path = tmp_path / "chart.yaml"
     path.write_text(yaml.safe_dump_all(documents))
     command = [str(BIN / "kubernetes-validate"), "--strict", "--kubernetes-version", version, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_manifests_are_made_from_the_chart(tmp_path: Path) -> None:
     helm = call("helm", "version", "--short").args[0]
-    subprocess.run([KUBERNETES / "render", tmp_path], env={**os.environ, "HELM": helm}, check=True)
+    subprocess.run([KUBERNETES / "render", tmp_path], env={**os.environ, "HELM": helm}, check=True, timeout=300)
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert made == {name: (KUBERNETES / "manifests" / name).read_text() for name in made}, "make manifests"
 

@@ -18,7 +18,7 @@ FROZEN = "/usr/lib/cdi-runc/0.1.0/cdi_runc/shim/start/__pycache__/frozen-3.*.pyc
 def build(tree: Path, directory: Path) -> Path:
     environ = {"PATH": "/usr/bin:/bin", "BUILD_PYTHON": sys.executable, "SOURCE_DATE_EPOCH": "1700000000"}
     done = subprocess.run(
-        [tree / "packaging/deb/build", directory], env=environ, capture_output=True, text=True, check=True
+        [tree / "packaging/deb/build", directory], env=environ, capture_output=True, text=True, check=True, timeout=300
     )
     return Path(done.stdout.strip())
 
@@ -40,7 +40,7 @@ def test_two_builds_are_the_same(tmp_path: Path, deb: Path) -> None:
 def test_lintian_finds_nothing(deb: Path) -> None:
     if not shutil.which("lintian"):
         pytest.skip("lintian is not installed (make deps)")
-    done = subprocess.run(["lintian", "--pedantic", deb], capture_output=True, text=True)
+    done = subprocess.run(["lintian", "--pedantic", deb], capture_output=True, text=True, timeout=300)
     assert [line for line in done.stdout.splitlines() if line[:2] in ("E:", "W:", "P:")] == []
 
 

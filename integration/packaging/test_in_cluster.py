@@ -112,7 +112,7 @@ class ApiServer:
     def close(self) -> None:
         """From now on nobody is there; can be called again."""
         self._server.shutdown()
-        self._thread.join()
+        self._thread.join(30)
         self._server.server_close()
 
 

@@ -21,7 +21,7 @@ def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build_pyz(directory: Path) -> Path:
     environ = {"PATH": "/usr/bin:/bin", "PIP": str(Path(sys.executable).with_name("pip"))}
     command = [TREE / "packaging/pyz/build", directory]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=300)
     return Path(done.stdout.strip())
 
 
@@ -48,15 +48,20 @@ def test_the_archive_needs_nothing_but_python(
 
 def test_a_wheel_brings_the_launcher(tmp_path: Path) -> None:
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, TREE], check=True, capture_output=True
+        [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, TREE],
+        check=True,
+        capture_output=True,
+        timeout=300,
     )
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=300)
     python = tmp_path / "venv/bin/python"
     (wheel,) = tmp_path.glob("*.whl")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True, timeout=300)
     library = next(tmp_path.glob("venv/lib/python3*/site-packages"))
     (library / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     for name in ("cdi-runc", "cdi-crun", "cdi-youki"):
-        assert subprocess.check_output([tmp_path / "venv/bin" / name, "--cdi-version"]).startswith(b"cdi-runc ")
+        assert subprocess.check_output([tmp_path / "venv/bin" / name, "--cdi-version"], timeout=300).startswith(
+            b"cdi-runc "
+        )
     assert list(library.glob("cdi_runc/shim/start/__pycache__/frozen-3.*.pyc"))
-    assert b"DEVICE" in subprocess.check_output([tmp_path / "venv/bin/cdictl", "devices"])
+    assert b"DEVICE" in subprocess.check_output([tmp_path / "venv/bin/cdictl", "devices"], timeout=300)

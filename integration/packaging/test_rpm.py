@@ -24,7 +24,7 @@ NEEDS = {
 def build(tree: Path, directory: Path) -> Path:
     environ = {"PATH": os.environ["PATH"], "BUILD_PYTHON": sys.executable, "SOURCE_DATE_EPOCH": "1700000000"}
     command = [tree / "packaging/rpm/build", directory]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=300)
     return Path(done.stdout.strip())
 
 
@@ -43,7 +43,7 @@ def rpm(machine: Machine, tmp_path: Path) -> Callable[..., str]:
 
     def call(*args: str | Path) -> str:
         done = subprocess.run(
-            ["rpm", *options, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            ["rpm", *options, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout
         return done.stdout
@@ -52,7 +52,7 @@ def rpm(machine: Machine, tmp_path: Path) -> Callable[..., str]:
 
 
 def query(*args: str | Path) -> str:
-    return subprocess.run(["rpm", *args], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(["rpm", *args], check=True, capture_output=True, text=True, timeout=300).stdout
 
 
 def test_two_builds_are_the_same(tmp_path: Path, package: Path) -> None:

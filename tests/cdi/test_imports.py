@@ -20,7 +20,7 @@ def modules_after(code: str) -> set[str]:
     """What is loaded in a fresh interpreter, as the shim starts it, after the code has run."""
     path = [str(ROOT), *sys.path]
     script = f"import sys; before = set(sys.modules); sys.path = {path!r}\n{code}\nprint(*set(sys.modules) - before)"
-    return set(subprocess.check_output([sys.executable, "-I", "-S", "-c", script], text=True).split())
+    return set(subprocess.check_output([sys.executable, "-I", "-S", "-c", script], text=True, timeout=60).split())
 
 
 @pytest.mark.parametrize("module", HOT)

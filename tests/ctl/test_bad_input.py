@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.ctl.test_main import CDICTL
+from tests.processes import ending, wait_until_it_sleeps
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -135,8 +135,10 @@ def test_a_reader_that_has_had_enough(tmp_path: Path, args: list[str]) -> None:
 @pytest.mark.parametrize("args", [["watch"], ["inject", "v.com/x=a"], ["validate", "-"]], ids=" ".join)
 def test_ctrl_c(tmp_path: Path, args: list[str]) -> None:
     command = [CDICTL, "--spec-dir", str(tmp_path), *args]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
-        time.sleep(0.7)  # till it waits
+    with ending(
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ) as running:
+        wait_until_it_sleeps(running.pid)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=10)
     assert (running.returncode, said.strip()) == (130, b"")

@@ -72,7 +72,7 @@ def test_a_reader_that_has_had_enough_is_no_fault(spec_dir: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [CDICTL, "--spec-dir", str(spec_dir), "devices"], stdout=write, stderr=subprocess.PIPE, check=False
+        [CDICTL, "--spec-dir", str(spec_dir), "devices"], stdout=write, stderr=subprocess.PIPE, check=False, timeout=60
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (1, b"")

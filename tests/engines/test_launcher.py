@@ -41,7 +41,7 @@ def test_what_a_path_can_not_say_goes_into_a_script(
     script = tmp_path / "script"
     script.write_text(str(plan.puts[0].value))
     typed = ["create", "--bundle", "a b", ""]
-    said = subprocess.run(["sh", str(script), *typed], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(["sh", str(script), *typed], capture_output=True, text=True, check=True, timeout=60).stdout
     wanted = [argument.replace("RUNTIME", str(runtime)).replace("HERE", str(tmp_path)) for argument in arguments]
     assert said.split("\n")[:-1] == [*wanted, *typed]
 

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from cdi_runc.engines import monitors, records, registration
 from cdi_runc.engines.engine import EngineError, FilePlan, Put, Wish
 from tests.engines.conftest import Notebook
+from tests.processes import ending
 
 SHIM, CRUN = "/usr/bin/cdi-runc", "/usr/bin/cdi-crun"
 
@@ -227,20 +229,19 @@ def test_who_dies_in_between_can_disable_again(host: Host, monkeypatch: pytest.M
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[Callable[[str], None]]:
     """Starts a process that looks like conmon over a container of that runtime."""
-    started: list[subprocess.Popen[bytes]] = []
+    started = ExitStack()
     script = tmp_path / "script"
     script.write_text("read wait\n")
 
     def start(runtime: str) -> None:
         argv = ["conmon", str(script), "-c", "0123456789abcdef", "-r", runtime, "-b", "/bundle"]
-        started.append(subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE))
-        while not monitors.argv_of(started[-1].pid):
+        process = subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE)
+        started.enter_context(ending(process))
+        while not monitors.argv_of(process.pid):
             pass  # the kernel shows no arguments until the new program is in place
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    with started:
+        yield start
 
 
 def test_a_runtime_in_use_is_kept_unless_forced(host: Host, container: Callable[[str], None]) -> None:

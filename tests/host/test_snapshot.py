@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cdi_runc.host import builder, snapshot
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.host.rebuild import rebuilt, store
 from cdi_runc.host.snapshot import Damaged, Snapshot
+from tests.processes import ending
 
 LIB = Path(__file__).parents[2]
 BUILDER = LIB / "cdi_runc" / "host" / "builder.py"
@@ -279,8 +281,10 @@ def test_of_many_that_wait_one_rebuilds(host: Host) -> None:
         "print(found.find('vendor.com/gpu=0')[2])\n"
     )
     command = [sys.executable, "-I", "-S", "-c", ask, str(LIB), str(host.state), str(script)]
-    children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(20)]
-    assert {child.communicate(timeout=60)[0] for child in children} == {"{'env': ['A=1']}\n"}
+    with ExitStack() as all_of_them:
+        started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(20)]
+        children = [all_of_them.enter_context(ending(child)) for child in started]
+        assert {child.communicate(timeout=60)[0] for child in children} == {"{'env': ['A=1']}\n"}
     assert counted.read_text() == "x"
 
 
@@ -293,15 +297,11 @@ def test_those_who_wait_go_on_when_the_builder_is_killed(host: Host) -> None:
         "rebuilt(sys.argv[2], 'snapshot', [sys.executable, '-I', sys.argv[3]], print)\n"
     )
     command = [sys.executable, "-I", "-c", code, str(LIB), str(host.state), str(hang)]
-    holder = subprocess.Popen(command)
-    while not (host.state / "lock").exists():
-        time.sleep(0.01)
-    time.sleep(0.1)
-    children = psutil.Process(holder.pid).children()
-    holder.kill()
+    with ending(subprocess.Popen(command)) as holder:
+        while not (children := psutil.Process(holder.pid).children()):
+            time.sleep(0.01)
     for child in children:
         child.kill()
-    holder.wait()
     assert host.env() == ["A=1"]
 
 

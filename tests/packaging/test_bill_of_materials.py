@@ -17,7 +17,7 @@ VENDORED = re.findall(r"(?m)^(\S+)==(\S+) ", (TREE / "packaging/vendored.txt").r
 @pytest.fixture(scope="module")
 def bill() -> dict[str, object]:
     command = [sys.executable, str(TREE / "packaging/bill-of-materials")]
-    said = subprocess.check_output(command, env={"SOURCE_DATE_EPOCH": "1700000000"})
+    said = subprocess.check_output(command, env={"SOURCE_DATE_EPOCH": "1700000000"}, timeout=60)
     read: dict[str, object] = json.loads(said)
     return read
 

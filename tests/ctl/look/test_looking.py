@@ -20,6 +20,7 @@ from cdi_runc.ctl.look.watch import events
 from cdi_runc.host import places
 from tests.ctl.conftest import Cdictl
 from tests.ctl.test_main import CDICTL
+from tests.processes import ending
 
 FULL = {
     "deviceNodes": [
@@ -172,7 +173,7 @@ def test_schema(cdictl: Cdictl, what: list[str], key: str) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str) -> None:
-    done = subprocess.run([CDICTL, "completion", shell], capture_output=True, text=True, check=True)
+    done = subprocess.run([CDICTL, "completion", shell], capture_output=True, text=True, check=True, timeout=60)
     assert "_CDICTL_COMPLETE" in done.stdout
 
 
@@ -191,7 +192,7 @@ def test_what_a_shell_is_offered(spec_dir: Path, words: str, offered: list[str])
         "COMP_CWORD": str(len(line.split()) - 1),
         "_CDICTL_COMPLETE": "bash_complete",
     }
-    done = subprocess.run([CDICTL], env=env, capture_output=True, text=True)
+    done = subprocess.run([CDICTL], env=env, capture_output=True, text=True, timeout=60)
     assert [line.partition(",")[2] for line in done.stdout.split()] == offered
 
 
@@ -226,7 +227,7 @@ def test_refresh_where_nothing_can_be_kept(settings: str, tmp_path: Path, monkey
 
 def test_watch_until_interrupted(spec_dir: Path) -> None:
     command = [CDICTL, "--spec-dir", str(spec_dir), "watch", "--interval", "0.05", "-o", "json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+    with ending(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as watching:
         assert watching.stdout
         assert watching.stderr
         seen = [json.loads(watching.stdout.readline()) for _ in range(2)]
@@ -258,7 +259,7 @@ def on_a_terminal(args: list[str], columns: int, env: dict[str, str] | None = No
     """What cdictl writes to a terminal of that width."""
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    with subprocess.Popen([CDICTL, *args], stdout=writer, env={**os.environ, "TERM": "xterm", **(env or {})}):
+    with ending(subprocess.Popen([CDICTL, *args], stdout=writer, env={**os.environ, "TERM": "xterm", **(env or {})})):
         os.close(writer)
         text = b""
         try:
@@ -284,14 +285,16 @@ def test_colour_on_a_terminal_only_and_only_if_wanted(spec_dir: Path, tmp_path: 
     args = ["validate", str(tmp_path / "none")]
     assert "\x1b[31m" in on_a_terminal(args, 80)
     assert "\x1b" not in on_a_terminal(args, 80, {"NO_COLOR": "1"})
-    assert "\x1b" not in subprocess.run([CDICTL, *args], capture_output=True, text=True).stdout
+    assert "\x1b" not in subprocess.run([CDICTL, *args], capture_output=True, text=True, timeout=60).stdout
 
 
 def test_version_starts_quickly() -> None:
     """The budget is 120 ms on a quiet machine; what is tested is that nothing slow is imported."""
     code = "import sys; from cdi_runc.ctl import main; print(*sys.modules)"
     python = str(Path(CDICTL).with_name("python"))
-    modules = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    modules = subprocess.run(
+        [python, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.split()
     assert {"yaml", "jsonschema", "rich", "ruamel.yaml", "psutil", "cdi_runc.engines"} & set(modules) == set()
 
 

@@ -38,7 +38,7 @@ def imported(call: list[str], directory: Path) -> set[str]:
     start = freeze.frozen_path() if freeze.frozen_path().exists() else START / "boot.py"
     command = [sys.executable, "-I", "-S", "-X", "importtime", str(start), *call]
     environ = {"XDG_RUNTIME_DIR": str(directory), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip() for line in lines[1:]}
 
@@ -54,7 +54,7 @@ def test_only_what_is_allowed_is_imported(call: list[str], tmp_path: Path) -> No
 def test_every_hot_module_is_frozen_after_those_that_it_imports() -> None:
     command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(freeze.LIB)!r})\n"]
     command[-1] += "import cdi_runc.shim.main\nprint(*[name for name in sys.modules if name.startswith('cdi_runc')])"
-    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    names = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
     assert sorted(names) == sorted(freeze.HOT)
     for place, name in enumerate(freeze.HOT):
         path = freeze.LIB / name.replace(".", "/")
@@ -73,7 +73,7 @@ def copy(tmp_path: Path) -> Path:
 
 def version(start: Path) -> str:
     command = [sys.executable, "-I", "-S", str(start), sys.executable, "/x/cdi-runc", "", "", "", "", "--cdi-version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == ""
     return done.stdout
 
@@ -109,7 +109,7 @@ def test_an_internal_error_is_one_line_and_its_traceback_is_for_the_log(
     args = ["--log", str(tmp_path / "log"), "--log-format", "json", "state", "id"]
     command = [sys.executable, "-I", "-S", str(copy / "boot.py"), sys.executable, "/x/cdi-runc", "", "", "", "", *args]
     environ = {"CDI_RUNC_DEBUG": "1"} if debug else {}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("cdi-runc: internal error, please report it: ZeroDivisionError: division by zero")
     assert done.stderr.count("\n") == 1

@@ -312,7 +312,7 @@ def test_without_python_only_what_starts_containers_fails(launcher: Launcher) ->
     def call(*args: str) -> "subprocess.CompletedProcess[str]":
         command = [*launcher.shell, str(launcher.directory / "cdi-runc"), *args]
         environ = {"PATH": f"{launcher.directory}/bin:/usr/bin:/bin"}
-        return subprocess.run(command, cwd=launcher.directory, env=environ, capture_output=True, text=True)
+        return subprocess.run(command, cwd=launcher.directory, env=environ, capture_output=True, text=True, timeout=60)
 
     assert call("state", "id").stdout.endswith("/bin/runc\n")
     assert call("create", "--bundle", "plain", "id").stdout.endswith("/bin/runc\n")
