@@ -15,6 +15,7 @@ from tests.waits import faults
         ("process.wait()", ["wait() without a limit"]),
         ("process.communicate()", ["communicate() without a limit"]),
         ("process.wait(10)", []),
+        ("async def test(): await event.wait()", []),
         ("thread.join()", ["join() without a limit"]),
         ("', '.join(words)", []),
         ("with subprocess.Popen([]): pass", ["`with Popen` waits without a limit: use tests.processes.ending"]),
