@@ -82,9 +82,7 @@ def test_requests_that_are_wrong(
 
 def test_specs_in_conflict(bundle: Callable[..., Path], explain: Callable[..., list[str]], spec_dir: Path) -> None:
     (spec_dir / "copy.json").write_bytes((spec_dir / "widget.json").read_bytes())
-    assert explain("bundle", bundle(SLEEP))[0].startswith(
-        f"problem: {WIDGET} is defined twice, so it can't be had: in "
-    )
+    assert explain("bundle", bundle(SLEEP))[0].startswith(f"problem: {WIDGET} is defined twice: in ")
 
 
 def test_a_spec_that_cannot_be_read(
@@ -108,7 +106,7 @@ def test_the_last_refusal_is_remembered(
         timeout=60,
     )
     causes = json.loads(done.stdout)["causes"]
-    assert causes[0] == f"example.com/widget=two is no known CDI device; looked in {spec_dir}"
+    assert causes[0].startswith(f"no spec file in {spec_dir} defines example.com/widget=two")
 
 
 def test_diff_shows_what_the_shim_then_does(

@@ -61,6 +61,10 @@ def _set_env(draft: "Object", made: "list[tuple[str, str]]") -> None:
 
 def _add_device_nodes(draft: "Object", made: "list[tuple[str, DeviceNode]]") -> None:
     devices = _list(draft, "linux.devices", dict)
+    places: dict[str, list[int]] = {}
+    for place, device in enumerate(devices):
+        if isinstance(path := device.get("path"), str):
+            places.setdefault(path, []).append(place)
     rules = []
     for provenance, node in made:
         try:
@@ -70,22 +74,30 @@ def _add_device_nodes(draft: "Object", made: "list[tuple[str, DeviceNode]]") -> 
         for owner in ("uid", "gid"):
             if owner not in device and (process_id := _process_id(draft, owner)) > 0:
                 device[owner] = process_id
-        _replace_device(devices, device)
+        _replace_device(devices, places, device)
         if rule := device_rule(node, device):
             rules.append(rule)
+    devices[:] = [device for device in devices if device is not _GONE]
     if rules:
         _list(draft, "linux.resources.devices", dict).extend(rules)
 
 
-def _replace_device(devices: "list[Object]", device: "Object") -> None:
-    """The first device of this path goes and the new one comes last, or in the place of a second one of the path."""
-    same = [place for place, other in enumerate(devices) if other.get("path") == device["path"]]
-    if len(same) > 1:
-        devices[same[1]] = device
-    else:
-        devices.append(device)
+def _replace_device(devices: "list[Object]", places: "dict[str, list[int]]", device: "Object") -> None:
+    """The first device of this path goes and the new one comes last, or in the place of a second one of the path.
+
+    `places` has the places of each path's devices. What goes leaves a mark, so that no place moves.
+    """
+    same = places.setdefault(device["path"], [])
     if same:
-        del devices[same[0]]
+        devices[same.pop(0)] = _GONE
+    if same:
+        devices[same[0]] = device
+    else:
+        same.append(len(devices))
+        devices.append(device)
+
+
+_GONE: "Object" = {}
 
 
 def _process_id(config: "Object", owner: str) -> int:
@@ -158,22 +170,25 @@ def _set_net_devices(draft: "Object", made: "list[tuple[str, LinuxNetDevice]]") 
 def _add_mounts(draft: "Object", made: "list[tuple[str, Mount]]") -> None:
     """A mount takes the place of the first with its destination; then all are sorted, outer ones first."""
     mounts = _list(draft, "mounts", dict)
-    destinations = [mount.get("destination") or "" for mount in mounts]
-    if not all(isinstance(destination, str) for destination in destinations):
-        raise InjectionError("mounts in the OCI config has a destination that is not a text")
-    taken = set(destinations)
-    idmap = _has_user_namespace(draft)
+    places: dict[str, list[int]] = {}
+    for place, mount in enumerate(mounts):
+        destination = mount.get("destination") or ""
+        if not isinstance(destination, str):
+            raise InjectionError("mounts in the OCI config has a destination that is not a text")
+        places.setdefault(destination, []).append(place)
+    idmap = has_user_namespace(draft)
     for _, mount in made:
-        destination = mount["containerPath"]
-        if destination in taken:
-            place = next(place for place, other in enumerate(mounts) if (other.get("destination") or "") == destination)
-            del mounts[place]
-        taken.add(destination)
-        mounts.append(_oci_mount(mount, idmap))
-    mounts.sort(key=lambda mount: _depth(mount.get("destination") or ""))
+        same = places.setdefault(mount["containerPath"], [])
+        if same:
+            mounts[same.pop(0)] = _GONE
+        same.append(len(mounts))
+        mounts.append(oci_mount(mount, idmap))
+    mounts[:] = [mount for mount in mounts if mount is not _GONE]
+    mounts.sort(key=lambda mount: mount_depth(mount.get("destination") or ""))
 
 
-def _oci_mount(mount: "Mount", idmap: bool) -> "Object":
+def oci_mount(mount: "Mount", idmap: bool) -> "Object":
+    """The OCI mount for a mount; with `idmap`, in a container with a user namespace, its ids are mapped."""
     options = list(mount.get("options") or ())
     if idmap and "idmap" not in options and "ridmap" not in options:
         # A bind mount in a user namespace needs its ids mapped; the last of bind and rbind says how deep.
@@ -191,18 +206,29 @@ def _oci_mount(mount: "Mount", idmap: bool) -> "Object":
 _ID_MAPS = {"bind": "idmap", "rbind": "ridmap"}
 
 
-def _has_user_namespace(config: "Object") -> bool:
+def has_user_namespace(config: "Object") -> bool:
+    """Whether the container has a user namespace of its own. Raises InjectionError for namespaces of a wrong type."""
     namespaces = _get(config, "linux", "linux").get("namespaces") or ()
     if not isinstance(namespaces, (list, tuple)) or not all(isinstance(each, dict) for each in namespaces):
         raise InjectionError("linux.namespaces in the OCI config is not a list of objects")
     return any(namespace.get("type") == "user" for namespace in namespaces)
 
 
-def _depth(path: str) -> int:
-    """The number of slashes in the cleaned path (Go's path/filepath.Clean): `/` and `//a/` have one, `a` has none.
+def mount_depth(path: str) -> int:
+    """The number of slashes in the cleaned path: `/` and `//a/` have one, `a` has none.
 
-    >>> [_depth(path) for path in ("/", "//a/", "/a/../b/./c", "a", "", "../a")]
+    >>> [mount_depth(path) for path in ("/", "//a/", "/a/../b/./c", "a", "", "../a")]
     [1, 1, 2, 0, 0, 1]
+    """
+    cleaned = clean_path(path)
+    return cleaned.count("/")
+
+
+def clean_path(path: str) -> str:
+    """The path without `.`, `..` and doubled slashes, as Go's path/filepath.Clean gives it; `.` for no path.
+
+    >>> [clean_path(path) for path in ("/", "//a/", "/a/../b/./c", "a", "", "../a", "a/..")]
+    ['/', '/a', '/b/c', 'a', '.', '../a', '.']
     """
     rooted = path.startswith("/")
     parts: list[str] = []
@@ -211,7 +237,7 @@ def _depth(path: str) -> int:
             parts.pop()
         elif part not in ("", ".") and not (part == ".." and rooted):
             parts.append(part)
-    return max(len(parts), 1) - (not rooted)
+    return "/" + "/".join(parts) if rooted else "/".join(parts) or "."
 
 
 def _add_hooks(draft: "Object", made: "list[tuple[str, Hook]]") -> None:

@@ -1,7 +1,7 @@
 """Container edits in words, one line an edit. Knows the form of the edits, and neither files nor containers."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from cdi_runc.ctl.output import printable
@@ -14,19 +14,6 @@ def edit_lines(edits: Any) -> list[str]:
     ['device node  /dev/a from /dev/b', 'variable     A=1']
     """
     return [f"{kind:<12} {printable(text)}" for kind, text in _each(edits)]
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The name that was perhaps meant, as the end of a sentence; '' where none is near.
-
-    >>> nearest("vendor.con/gpu=0", ["vendor.com/gpu=0", "other.org/nic=a"]), nearest("gpu=0", ["vendor.com/gpu=0"])
-    ('; did you mean vendor.com/gpu=0?', '; did you mean vendor.com/gpu=0?')
-    """
-    import difflib
-
-    names = list(names)
-    near = [each for each in names if each.endswith("/" + name)] or difflib.get_close_matches(name, names, 1, 0.7)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _each(edits: Any) -> Iterator[tuple[str, str]]:

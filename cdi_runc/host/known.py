@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from cdi_runc import Registry
     from cdi_runc.cdi.injection import Found
+    from cdi_runc.cdi.registry import Registry
     from cdi_runc.host.settings import Settings
 
 
@@ -59,3 +59,17 @@ class SpecFiles:
     def find(self, name: str) -> Found | None:
         """As in Known."""
         return self.registry.find(name)
+
+
+def shadowed(registry: Registry) -> dict[str, list[str]]:
+    """For each device that a file of a later directory takes over, the files that define it in vain."""
+    from cdi_runc.cdi.names import qualified_name, split_kind
+
+    hidden: dict[str, list[str]] = {}
+    for path, spec in registry.specs.items():
+        for entry in spec["devices"]:
+            name = qualified_name(*split_kind(spec["kind"]), entry["name"])
+            winner = registry.devices.get(name)
+            if winner and winner.path != path:
+                hidden.setdefault(name, []).append(path)
+    return hidden

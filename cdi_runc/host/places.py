@@ -28,6 +28,18 @@ def is_host_root() -> bool:
         posix.close(descriptor)
 
 
+def in_user_namespace() -> bool:
+    """Whether this process runs in a user namespace other than the host's, where no device node can be made."""
+    try:
+        descriptor = posix.open("/proc/self/uid_map", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return posix.read(descriptor, 64).split() != [b"0", b"0", b"4294967295"]
+    finally:
+        posix.close(descriptor)
+
+
 def config_path(environ: "Mapping[bytes, bytes]", rootless: bool) -> str:
     """The config.yaml that counts: the user's own where there is one, else the system's (which may be missing)."""
     if rootless:

@@ -27,22 +27,33 @@ def schema() -> dict[str, Any]:
 def read(path: str) -> Settings:
     """The settings in a file, or the defaults where it is empty, or is the system's and missing; every key is there.
 
-    `fault` says in one line what is wrong with the file, '' for nothing. Where something is, all is at its default but
-    `runtimes`: also with broken settings a container must be stopped by the runtime that started it.
+    `fault` says in one line what is wrong with the file, '' for nothing. With a fault, all is at its default but
+    `runtimes` and `requests`: a container must be stopped by the runtime that started it, and one that asks for no
+    device must start.
     """
     data: object = None
     try:
         data = _parse(path)
         _check(data, path)
     except SettingsError as fault:
-        runtimes = data.get("runtimes") if isinstance(data, dict) else None
-        usable = (
-            {name: path for name, path in runtimes.items() if isinstance(path, str)}
-            if isinstance(runtimes, dict)
-            else {}
-        )
-        return {**_filled({"runtimes": usable}, schema()), "fault": str(fault)}
+        return {**_filled(_usable(data), schema()), "fault": str(fault)}
     return {**_filled(data, schema()), "fault": ""}
+
+
+def _usable(data: object) -> dict[str, Any]:
+    """Of settings with a fault: the runtimes that can be used, and `requests` if nothing is wrong with it."""
+    usable: dict[str, Any] = {}
+    if isinstance(data, dict):
+        if isinstance(data.get("runtimes"), dict):
+            mapped = data["runtimes"].items()
+            usable["runtimes"] = {name: path for name, path in mapped if isinstance(path, str)}
+        try:
+            _check({"requests": data.get("requests", {})}, "")
+        except SettingsError:
+            pass
+        else:
+            usable["requests"] = data.get("requests")
+    return usable
 
 
 def _parse(path: str) -> object:

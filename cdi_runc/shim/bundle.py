@@ -21,14 +21,14 @@ _S_IFMT, _S_IFREG = 0o170000, 0o100000
 class Config:
     """A config.json that was read: its path, its data (a JSON object as a dict), and the file it came from."""
 
-    __slots__ = ("_document", "_found", "data", "path")
+    __slots__ = ("_before", "_document", "_found", "data", "path")
 
     def __init__(self, path: str) -> None:
         """Read the file at `path`; ConfigError where it is missing, unreadable, no regular file, too large, no JSON."""
         self.path = path
-        text, self._found = _read(path)
+        self._before, self._found = _read(path)
         try:
-            self._document = Document(text)
+            self._document = Document(self._before)
         except ValueError as error:
             raise ConfigError(f"{path}: not JSON: {error}") from None
         if not isinstance(self._document.value, dict):
@@ -43,11 +43,18 @@ class Config:
         """Put the file with the data as they are now in the place of the old one, with its mode and owner.
 
         By rename in one directory: whoever looks, or whoever kills us, finds the old file or the new one, whole.
-        Raises ConfigError, and then the old file stands.
+        Raises ConfigError, and then the old file is still there.
         """
+        self._put(self.text().encode("ascii"))
+
+    def restore(self) -> None:
+        """Put the text back that was read, in the same way."""
+        self._put(self._before.encode())
+
+    def _put(self, text: bytes) -> None:
         temporary = f"{self.path}.{posix.getpid()}.cdi-runc"
         try:
-            _write(temporary, self.text().encode("ascii"), self._found)
+            _write(temporary, text, self._found)
             posix.rename(temporary, self.path)
         except OSError as error:
             try:

@@ -1,27 +1,29 @@
-"""HOT. What a call of the shim does, arrow by arrow: argv, config.json, requests, devices, edits, config.json, exec."""
+"""HOT. What a call of the shim does, arrow by arrow: argv, config.json, decision, outcome, config.json, exec."""
 
 import posix
 
-from cdi_runc.cdi.edits import apply
-from cdi_runc.cdi.errors import CDIError, UnresolvableDevices
-from cdi_runc.cdi.injection import pending, resolve
+from cdi_runc.cdi.errors import CDIError
 from cdi_runc.host import places, snapshot
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.host.snapshot import Damaged, Snapshot
 from cdi_runc.shim import runtime
 from cdi_runc.shim.bundle import Config, mentions
 from cdi_runc.shim.cmdline import parse
-from cdi_runc.shim.errors import ConfigError, ShimError
+from cdi_runc.shim.decision import decide
+from cdi_runc.shim.errors import ConfigError, RuntimeMissing, ShimError
 from cdi_runc.shim.launch import Launch
-from cdi_runc.shim.requests import needles, requested, without_markers
+from cdi_runc.shim.outcome import outcome
+from cdi_runc.shim.requests import DEFAULTS, needles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
-    from cdi_runc.cdi.injection import Group
+    from cdi_runc.host.known import Known
     from cdi_runc.shim.cmdline import Call
+
+    Warn = Callable[[str], None]
 
 STARTS_CONTAINER = ("create", "run", "restore")
 
@@ -46,8 +48,13 @@ def main(argv: list[str]) -> "NoReturn":
             _print_and_exit(printed + "\n")
         dialect = launch.dialect(launch.runtime)
         call = parse(launch.args, dialect)
-        path = prepare(launch, call, lambda line: tell("warning", line))
-        runtime.execute(path, launch.args, launch.environ, launch.ignored)
+        path, edited = prepare(launch, call, lambda line: tell("warning", line))
+        try:
+            runtime.execute(path, launch.args, launch.environ, launch.ignored)
+        except RuntimeMissing:
+            if edited:
+                edited.restore()
+            raise
     except (ShimError, SettingsError, CDIError) as fault:
         tell("error", str(fault))
     except Exception as fault:
@@ -62,62 +69,78 @@ def main(argv: list[str]) -> "NoReturn":
         posix._exit(1)  # whatever happens in telling: no traceback
 
 
-def prepare(launch: Launch, call: "Call", warn: "Callable[[str], None]") -> str:
-    """Edit the config of a container that is about to start, if it asks for devices; the path of the runtime to run."""
+def prepare(launch: Launch, call: "Call", warn: "Warn") -> "tuple[str, Config | None]":
+    """Edit the config of a container that is about to start, if it asks for devices.
+
+    The path of the runtime to run, and the config where it was edited.
+    """
     starts = call.command in STARTS_CONTAINER
+    known: Known
     try:
         known = _snapshot(launch, warn)
-        runtimes = known.settings["runtimes"]
-        if starts and known.settings["fault"]:
-            raise SettingsError(known.settings["fault"])
     except SettingsError as fault:
-        if starts:
-            raise
         # Nobody's container should be out of reach because our settings are broken.
-        warn(str(fault))
-        runtimes = {}
-    path = runtime.find(launch.runtime or runtimes.get(launch.name, launch.name), launch.self_path, launch.environ)
-    if starts:
-        if launch.dialect(path) != launch.dialect(launch.runtime):
-            call = parse(launch.args, launch.dialect(path))
-        if call.config:
-            try:
-                inject(call, known, warn)
-            except Damaged as fault:
-                warn(f"snapshot: not used and made anew: {fault}")
-                inject(call, _snapshot(launch, warn, anew=True), warn)
-    return path
+        known = Unreadable(str(fault))
+    path = runtime.find(
+        launch.runtime or known.settings["runtimes"].get(launch.name, launch.name), launch.self_path, launch.environ
+    )
+    if not starts:
+        return path, None
+    if launch.dialect(path) != launch.dialect(launch.runtime):
+        call = parse(launch.args, launch.dialect(path))
+    edited = None
+    if call.config:
+        try:
+            edited = inject(call, known, warn)
+        except Damaged as fault:
+            warn(f"the device snapshot is damaged ({fault}); it is being rebuilt")
+            edited = inject(call, _snapshot(launch, warn, anew=True), warn)
+    if known.settings["fault"]:
+        warn(known.settings["fault"])
+    return path, edited
 
 
-def inject(call: "Call", known: Snapshot, warn: "Callable[[str], None]") -> None:
-    """Put the devices that the config asks for into it, those that are not there yet; all of them, or an error."""
+def inject(call: "Call", known: "Known", warn: "Warn") -> "Config | None":
+    """Put the devices that the config asks for into it; all of them, or an error. The config, if it was changed."""
     assert call.config
-    sources = known.settings["requests"]
+    assert call.command
     try:
         config = Config(call.config)
     except ConfigError:
-        if mentions(call.config, needles(sources)):
+        if mentions(call.config, needles(known.settings["requests"])):
             raise
-        return  # it asks for nothing of ours, and what is wrong with it the runtime will say
-    names = requested(config.data, sources)
-    if names and call.command == "restore" and known.settings["restore"] == "ignore":
-        warn(f"restore: {', '.join(names)} not injected, since 'restore: inject' is not set in config.yaml")
-        return
-    kept = without_markers(config.data, sources)
-    if kept is not None:
-        config.data["mounts"] = kept
-    groups = to_be_made(config.data, names, known)
-    apply(config.data, groups)
-    if groups or kept is not None:
-        config.replace()
+        return None  # it asks for nothing of ours, and what is wrong with it the runtime will say
+    decision = decide(config.data, call.command, known)
+    if decision.refused and call.command == "restore":
+        warn(f"{', '.join(request.name for request in decision.refused)}: not injected: {decision.reason}")
+    made = config.data if decision.mounts is None else {**config.data, "mounts": decision.mounts}
+    made = outcome(made, decision.groups, places.in_user_namespace)
+    if made == config.data:
+        return None
+    config.data.update(made)
+    config.replace()
+    return config
 
 
-def to_be_made(config: "dict[str, object]", names: list[str], known: Snapshot) -> "list[Group]":
-    """The edits of these devices that the config has not yet, in the order in which they are to be made."""
-    try:
-        return pending(config, resolve(names, known.find))
-    except UnresolvableDevices as missing:
-        raise ShimError(_why_unresolvable(missing.names, known)) from None
+class Unreadable:
+    """A host whose settings or specs can't be read at all: it has no devices, and says why. See host/known.py."""
+
+    __slots__ = ("conflicts", "names", "refused", "settings")
+
+    def __init__(self, fault: str) -> None:
+        self.settings: dict[str, Any] = {
+            "runtimes": {},
+            "spec-dirs": [],
+            "requests": DEFAULTS,
+            "restore": "ignore",
+            "fault": fault,
+        }
+        self.names: list[str] = []
+        self.refused: dict[str, str] = {}
+        self.conflicts: dict[str, list[str]] = {}
+
+    def find(self, name: str) -> None:
+        """No device."""
 
 
 def _snapshot(launch: Launch, warn: "Callable[[str], None]", anew: bool = False) -> Snapshot:
@@ -133,22 +156,6 @@ def _snapshot(launch: Launch, warn: "Callable[[str], None]", anew: bool = False)
     from cdi_runc.host.rebuild import builder, rebuilt
 
     return rebuilt(directory, name, builder(launch.full_python, config), warn, anew)
-
-
-def _why_unresolvable(names: tuple[str, ...], known: Snapshot) -> str:
-    """One line on devices that can't be had: defined twice, or nowhere, perhaps because of a file that is not used."""
-    reasons = [
-        f"{name} is defined twice: in {' and in '.join(known.conflicts[name])}"
-        if name in known.conflicts
-        else f"{name} is no known CDI device"
-        for name in names
-    ]
-    if all(name in known.conflicts for name in names):
-        return "; ".join(reasons)
-    in_conflict = {path for paths in known.conflicts.values() for path in paths}
-    refused = [line for path, line in known.refused.items() if path not in in_conflict]
-    where = ", ".join(known.settings["spec-dirs"])
-    return "; ".join([*reasons, f"looked in {where}", *(f"not used: {line}" for line in refused[:3])])
 
 
 def _print_and_exit(text: str) -> "NoReturn":

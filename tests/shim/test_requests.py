@@ -13,7 +13,7 @@ ALL = {"annotations": ["cdi.k8s.io/", "mine.io/"], "mounts": "/var/run/cdi-devic
 
 
 def mount(name: str) -> dict[str, str]:
-    return {"destination": f"/var/run/cdi-devices/{name}", "source": "/dev/null"}
+    return {"destination": f"/var/run/cdi-devices/{name}", "source": "/dev/null", "type": "bind"}
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,40 @@ def mount(name: str) -> dict[str, str]:
     ],
 )
 def test_devices_are_found(config: dict[str, Any], sources: dict[str, Any], expected: list[str]) -> None:
-    assert requested(config, sources) == [f"v.com/c={name}" for name in expected]
+    assert [request.name for request in requested(config, sources)] == [f"v.com/c={name}" for name in expected]
 
 
-@pytest.mark.parametrize("key", ["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"])
-def test_the_sandbox_of_a_pod_asks_for_nothing(key: str) -> None:
-    annotations = {key: "sandbox", "cdi.k8s.io/a": "v.com/c=2"}
-    assert requested({"annotations": annotations}, ALL) == []
-    assert requested({"annotations": annotations | {key: "container"}}, ALL) == ["v.com/c=2"]
+def test_a_request_knows_how_it_was_made() -> None:
+    config = {
+        "annotations": {"cdi.k8s.io/a": "v.com/c=0,v.com/c=1"},
+        "mounts": [mount("v.com/c/1"), mount("v.com/c/2")],
+        "process": {"env": ["CDI_DEVICES=v.com/c=2,v.com/c=3"]},
+    }
+    assert [(request.name[-1], str(request)) for request in requested(config, ALL)] == [
+        ("0", "annotation cdi.k8s.io/a"),
+        ("1", "annotation cdi.k8s.io/a"),
+        ("2", "mount /var/run/cdi-devices/v.com/c/2"),
+        ("3", "variable CDI_DEVICES"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "asks"),
+    [
+        ({}, True),
+        ({"type": "none", "options": ["rbind", "ro"]}, True),
+        ({"destination": "/var/run/cdi-devices//v.com/c/1/"}, True),
+        ({"source": "/var/lib/docker/volumes/x/_data"}, False),  # an image's VOLUME
+        ({"source": "/dev/zero"}, False),
+        ({"type": "tmpfs"}, False),
+        ({"type": None}, False),
+        ({"destination": "/var/run/cdi-devicesv.com/c/1"}, False),
+    ],
+)
+def test_only_a_bind_mount_of_dev_null_is_a_request(change: dict[str, Any], asks: bool) -> None:
+    config = {"mounts": [{**mount("v.com/c/1"), **change}]}
+    assert [request.name for request in requested(config, ALL)] == ["v.com/c=1"] * asks
+    assert without_markers(config, ALL) == ([] if asks else None)
 
 
 @pytest.mark.parametrize(

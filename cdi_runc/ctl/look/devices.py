@@ -12,7 +12,7 @@ from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, echo_table, painted, printable
 
 if TYPE_CHECKING:
-    from cdi_runc import Registry
+    pass
 
 
 @click.command()
@@ -29,6 +29,8 @@ def devices(options: Options, patterns: tuple[str, ...], verbose: bool, output: 
     names = sorted(name for name in known.names if matches(name, patterns))
     rows: list[dict[str, Any]] = [{"name": name, "path": found[0]} for name in names if (found := known.find(name))]
     if verbose:
+        from cdi_runc.host.known import shadowed
+
         hidden = shadowed(known.registry)  # type: ignore[attr-defined]  # it is the spec files
         for row in rows:
             row |= {"edits": _counts(known.find(row["name"])), "shadows": hidden.get(row["name"], [])}
@@ -51,10 +53,15 @@ def devices(options: Options, patterns: tuple[str, ...], verbose: bool, output: 
 @click.pass_obj
 def device(options: Options, name: str, output: str) -> None:
     """Show all that one device does to a container."""
-    registry = options.registry()
+    known = options.spec_files()
+    registry = known.registry
     found = registry.devices.get(name)
     if found is None:
-        raise click.ClickException(why_not(name, registry))
+        from cdi_runc.host.missing import why_missing
+
+        raise click.ClickException(why_missing([name], known))
+    from cdi_runc.host.known import shadowed
+
     spec = registry.specs[found.path]
     data = {
         "name": name,
@@ -69,37 +76,6 @@ def device(options: Options, name: str, output: str) -> None:
         echo_data(data, output)
         return
     _echo_device(data)
-
-
-def shadowed(registry: Registry) -> dict[str, list[str]]:
-    """For each device that a file of a later directory takes over, the files that define it in vain."""
-    from cdi_runc import qualified_name
-    from cdi_runc.cdi.names import split_kind
-
-    hidden: dict[str, list[str]] = {}
-    for path, spec in registry.specs.items():
-        for entry in spec["devices"]:
-            name = qualified_name(*split_kind(spec["kind"]), entry["name"])
-            winner = registry.devices.get(name)
-            if winner and winner.path != path:
-                hidden.setdefault(name, []).append(path)
-    return hidden
-
-
-def why_not(name: str, registry: Registry) -> str:
-    """One line on a device that can't be had: defined twice, or nowhere, perhaps because of a file that is refused."""
-    from cdi_runc import is_qualified_name
-    from cdi_runc.ctl.words import nearest
-
-    if name in registry.conflicts:
-        return f"{name} is defined twice, so it can't be had: in {' and in '.join(registry.conflicts[name])}"
-    hint = nearest(name, registry.devices)
-    if not is_qualified_name(name):
-        return f"{name!r} is no device name: vendor.com/class=name is wanted{hint}"
-    disputed = {path for paths in registry.conflicts.values() for path in paths}
-    refused = [str(errors[0]) for path, errors in registry.errors.items() if path not in disputed]
-    where = f"no spec file in {', '.join(registry.spec_dirs)} defines {name}"
-    return "; not used: ".join([where + hint, *refused[:3]])
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

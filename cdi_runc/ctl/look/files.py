@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cdi_runc.cdi.registry import spec_files
-from cdi_runc.ctl.look.devices import shadowed
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_table
+from cdi_runc.host.known import shadowed
 
 if TYPE_CHECKING:
     from cdi_runc import Registry

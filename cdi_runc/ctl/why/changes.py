@@ -5,14 +5,14 @@ Knows data and container edits; the edits are made by the shim's own code, and n
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-from cdi_runc.cdi.edits import apply
+from cdi_runc.host.places import in_user_namespace
+from cdi_runc.shim.outcome import outcome
 
 Operation = dict[str, Any]  # as in RFC 6902; one that takes something away has it, besides, under `was`
 
@@ -36,19 +36,18 @@ class Step:
 def steps(config: dict[str, Any], groups: Sequence[tuple[str, Any]], files: dict[str, str]) -> list[Step]:
     """What each group (provenance and edits, as `injection.resolve` gives them) changes in the config, one by one.
 
-    `files` has the spec file of each device. The config stays as it is. To make the groups one by one comes to the same
-    as to make them together, since every kind of edit is made in the order of the groups. Raises InjectionError.
+    `files` has the spec file of each device. The config stays as it is. Raises InjectionError.
     """
-    apply(copy.copy(config), groups)  # all or nothing: what fails together must not be shown in parts
+    outcome(config, groups, in_user_namespace)  # all or nothing: what fails together must not be shown in parts
     found = []
-    for group in groups:
-        after = copy.copy(config)
-        apply(after, [group])
-        operations = list(patch(config, after))
+    before = config
+    for number, (whose, _) in enumerate(groups, 1):
+        after = outcome(config, groups[:number], in_user_namespace)
+        operations = list(patch(before, after))
         if operations:
-            device = group[0] if group[0] in files else ""
-            found.append(Step(files.get(group[0], group[0]), device, operations))
-        config = after
+            device = whose if whose in files else ""
+            found.append(Step(files.get(whose, whose), device, operations))
+        before = after
     return found
 
 

@@ -6,7 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,12 +14,11 @@ from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import echo_data, painted
 from cdi_runc.ctl.why.changes import Operation, Step, diff_lines, patch, steps
 from cdi_runc.shim.bundle import Config
-from cdi_runc.shim.main import to_be_made
-from cdi_runc.shim.requests import requested, without_markers
+from cdi_runc.shim.decision import decide
+from cdi_runc.shim.requests import Request
 
 if TYPE_CHECKING:
     from cdi_runc.host.known import Known
-    from cdi_runc.host.snapshot import Snapshot
 
 
 @click.command()
@@ -50,16 +49,15 @@ def changes(config: dict[str, Any], names: Sequence[str] | None, known: Known) -
 
     Raises ShimError and CDIError as the shim does.
     """
-    sources = known.settings["requests"]
-    asked = requested(config, sources) if names is None else list(names)
+    asked = None if names is None else [Request(name, "command line", "DEVICE") for name in names]
+    decision = decide(config, "create", known, asked)
     after = copy.copy(config)
-    kept = without_markers(config, sources)
-    if kept is not None:
-        after["mounts"] = kept
-    groups = to_be_made(after, asked, cast("Snapshot", known))
-    files = {name: found[0] for name in asked if (found := known.find(name))}
-    own = [Step("", "", list(patch(config, after)))] if kept is not None else []
-    return own + steps(after, groups, files)
+    own = []
+    if decision.mounts is not None:
+        after["mounts"] = decision.mounts
+        own = [Step("", "", list(patch(config, after)))]
+    files = {request.name: found[0] for request in decision.requests if (found := known.find(request.name))}
+    return own + steps(after, decision.groups, files)
 
 
 def _data(step: Step, operation: Operation) -> Operation:

@@ -84,7 +84,7 @@ def specs_usable(host: Host) -> Iterator[Result]:
     registry = host.files.registry
     disputed = {path for paths in registry.conflicts.values() for path in paths}
     for name, paths in registry.conflicts.items():
-        text = f"conflict: {name} is defined twice, so it can't be had: in {' and in '.join(paths)}"
+        text = f"conflict: {name} is defined twice: in {' and in '.join(paths)}"
         yield Result("problem", "specs", text, f"remove it from all but one: cdictl spec remove-device FILE {name}")
     for path, errors in registry.errors.items():
         if path not in disputed:

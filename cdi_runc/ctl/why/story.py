@@ -6,30 +6,34 @@ decides. Knows no way to print, and changes nothing.
 
 from __future__ import annotations
 
-import copy
 import difflib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from cdi_runc import CDIError, InjectionError, is_qualified_name, parse_annotations
-from cdi_runc.cdi.edits import apply
-from cdi_runc.cdi.injection import pending, resolve
-from cdi_runc.ctl.look.devices import shadowed, why_not
+from cdi_runc import CDIError, InjectionError, is_qualified_name
+from cdi_runc.cdi.injection import resolve
 from cdi_runc.ctl.specs.check.finding import each_edit
 from cdi_runc.ctl.specs.check.host import HOST
 from cdi_runc.ctl.why.containers import Container
 from cdi_runc.ctl.why.handover import runtime_behind
 from cdi_runc.ctl.why.live import access, node_in
-from cdi_runc.ctl.words import edit_lines, nearest
+from cdi_runc.ctl.words import edit_lines
 from cdi_runc.engines import launcher
 from cdi_runc.engines.monitors import runtime_of
-from cdi_runc.host.known import SpecFiles
+from cdi_runc.host.known import SpecFiles, shadowed
+from cdi_runc.host.missing import nearest, why_missing
+from cdi_runc.host.places import in_user_namespace
 from cdi_runc.shim.cmdline import RUNTIMES
+from cdi_runc.shim.decision import SANDBOX
 from cdi_runc.shim.errors import ShimError
-from cdi_runc.shim.requests import SANDBOX, requested
+from cdi_runc.shim.outcome import outcome
+from cdi_runc.shim.requests import requested
+
+if TYPE_CHECKING:
+    from cdi_runc.cdi.injection import Group
 
 Level = Literal["ok", "note", "warning", "problem"]
 
@@ -117,28 +121,24 @@ def sandbox_or_not(case: Case) -> Iterator[Step]:
 
 def requests_seen(case: Case) -> Iterator[Step]:
     """What in the config asks for which devices."""
-    prefixes = tuple(case.requests["annotations"])
-    for key in sorted(key for key in case.annotations if key.startswith(prefixes)):
-        yield Step("ok", f"annotation {key} asks for {case.annotations[key]}")
     try:
-        case.asked = requested(case.config, case.requests)
+        requests = requested(case.config, case.requests)
     except (CDIError, ShimError) as fault:
         yield Step("problem", f"{fault}{_meant(case)}")
         return
-    others = {kind: case.requests[kind] for kind in ("mounts", "env") if case.requests[kind]}
-    by_annotation = parse_annotations(case.annotations, prefixes)[1]
-    for name in case.asked:
-        if name not in by_annotation:
-            yield Step("ok", f"{' or '.join(f'{kind} ({what})' for kind, what in others.items())} asks for {name}")
+    case.asked = [request.name for request in requests]
+    for request in requests:
+        yield Step("ok", f"{request} asks for {request.name}")
     if case.asked or case.is_sandbox:
         return
-    case.asked = _standing(case)
+    case.asked = _in_force(case)
     if case.asked:
         yield Step(
             "ok", f"{', '.join(case.asked)}: asked for by a mount that is taken out, or made by the engine itself"
         )
     else:
-        how = ", ".join([*prefixes, *others.values()])
+        others = [case.requests[kind] for kind in ("mounts", "env") if case.requests[kind]]
+        how = ", ".join([*case.requests["annotations"], *others])
         yield Step("warning", f"the container asks for no device: that is done by annotations with {how}")
 
 
@@ -182,7 +182,7 @@ def devices_found(case: Case) -> Iterator[Step]:
     for name in case.asked:
         found = case.files.find(name)
         if found is None:
-            yield Step("problem", why_not(name, case.files.registry))
+            yield Step("problem", why_missing([name], case.files))
         else:
             instead = [f"instead of the one in {path}" for path in hidden.get(name, ())]
             yield Step("ok", f"{name} is defined by {found[0]}", instead)
@@ -192,24 +192,20 @@ def edits_made(case: Case) -> Iterator[Step]:
     """What is in the config already, and what the shim would put there."""
     try:
         groups = resolve(case.asked, case.files.find)
-        config = dict(case.config)
-        missing = pending(config, groups)
-        apply(copy.copy(config), missing)
+        outcome(dict(case.config), groups, in_user_namespace)
     except InjectionError as fault:
         yield Step("problem", str(fault))
         return
     except CDIError:
         return  # told as a device that is not found
-    names = {whose for whose, _ in missing}
-    for whose, edits in groups:
-        if edits and whose not in names:
-            yield Step("ok", f"the edits of {whose} stand in config.json", edit_lines(edits))
     started = case.container is not None and case.container.pid
-    for whose, edits in missing:
-        if not edits:
-            continue
+    for whose, edits in groups:
         lines = edit_lines(edits)
-        if started:
+        if not lines:
+            continue
+        if _is_in_force(case, [(whose, edits)]):
+            yield Step("ok", f"the edits of {whose} are in config.json", lines)
+        elif started:
             yield Step("problem", f"the edits of {whose} are not in config.json: cdi-runc did not make it", lines)
         else:
             yield Step("note", f"cdi-runc will make the edits of {whose}", lines)
@@ -265,15 +261,18 @@ def read_config(path: str) -> dict[str, Any]:
     return found
 
 
-def _standing(case: Case) -> list[str]:
-    """The devices whose own edits all stand in the config."""
-    found = []
-    for name in case.files.names:
-        groups = resolve([name], case.files.find)
-        whose = {whose for whose, _ in pending(dict(case.config), groups)}
-        if any(groups[-1][1].values()) and name not in whose:
-            found.append(name)
-    return found
+def _in_force(case: Case) -> list[str]:
+    """The devices whose own edits are all in force in the config."""
+    groups = [resolve([name], case.files.find)[-1] for name in case.files.names]
+    return [name for name, edits in groups if any(edits.values()) and _is_in_force(case, [(name, edits)])]
+
+
+def _is_in_force(case: Case, groups: Sequence[Group]) -> bool:
+    config = dict(case.config)
+    try:
+        return outcome(config, groups, in_user_namespace) == config
+    except InjectionError:
+        return False
 
 
 def _meant(case: Case) -> str:

@@ -34,6 +34,8 @@ HOT = (
     "cdi_runc.shim.jsontext",
     "cdi_runc.shim.bundle",
     "cdi_runc.shim.requests",
+    "cdi_runc.shim.decision",
+    "cdi_runc.shim.outcome",
     "cdi_runc.shim.runtime",
     "cdi_runc.shim.launch",
     "cdi_runc.shim.main",

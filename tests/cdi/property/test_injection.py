@@ -1,4 +1,4 @@
-"""Edits are made wholly or not at all, and once."""
+"""Edits are made wholly or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from cdi_runc.cdi.edits import apply
 from cdi_runc.cdi.errors import InjectionError
-from cdi_runc.cdi.injection import pending
 from tests.cdi.property.strategies import CONFIG, EDITS
 
 GROUPS = st.lists(EDITS, max_size=3).map(lambda edits: [(f"v.com/c={place}", each) for place, each in enumerate(edits)])
@@ -30,21 +29,10 @@ def test_all_or_nothing(config: Any, groups: Any) -> None:
     except InjectionError:
         assert config == before
     else:
-        assert pending(config, groups) == []
         assert config["unknown"] == before["unknown"]
         if "process" in before:
             assert config["process"]["unknown"] == before["process"]["unknown"]
     assert groups == given_groups
-
-
-@given(CONFIG, GROUPS)
-def test_what_is_pending_is_all_that_is_left_to_do(config: Any, groups: Any) -> None:
-    try:
-        apply(config, groups[:1])
-        apply(config, pending(config, groups))
-    except InjectionError:
-        return
-    assert pending(config, groups) == []
 
 
 @given(ANY_SHAPE, GROUPS)

@@ -79,7 +79,7 @@ def test_a_device_for_programs(cdictl: Cdictl, full: str, spec_dir: Path) -> Non
     ("name", "complaint"),
     [
         ("vendor.com/gpu=01", "defines vendor.com/gpu=01; did you mean vendor.com/gpu="),
-        ("gpu=1", "'gpu=1' is no device name: vendor.com/class=name is wanted; did you mean vendor.com/gpu=1?"),
+        ("gpu=1", "'gpu=1' is not a CDI device name; expected vendor.com/class=name; did you mean vendor.com/gpu=1?"),
         ("x.org/y=z", "defines x.org/y=z\n"),
     ],
 )

@@ -42,7 +42,7 @@ def asks(value: str, key: str = "cdi.k8s.io/x") -> dict[str, Any]:
     return {"annotations": {key: value}}
 
 
-MOUNT = {"mounts": [{"destination": "/cdi/vendor.com/gpu/0"}]}
+MOUNT = {"mounts": [{"destination": "/cdi/vendor.com/gpu/0", "source": "/dev/null", "type": "bind"}]}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ MOUNT = {"mounts": [{"destination": "/cdi/vendor.com/gpu/0"}]}
             {"annotations": {"io.kubernetes.cri.container-type": "sandbox", "cdi.k8s.io/x": "vendor.com/gpu=0"}},
             "this is a pod's sandbox, which gets no devices",
         ),
-        ({"annotations": ["cdi"]}, "config.json: annotations: an object is wanted"),
+        ({"annotations": ["cdi"]}, "config.json: annotations: expected an object"),
         ({**asks("vendor.com/gpu=0"), "process": {"env": 1}}, "process.env in the OCI config is a number"),
     ],
     ids=str,
@@ -81,7 +81,7 @@ def test_a_device_in_conflict(cdictl: Cdictl, bundle: Bundle, spec_dir: Path) ->
     shutil.copy(spec_dir / "gpu.json", spec_dir / "same.json")
     first, *_ = cdictl("explain", "bundle", bundle(asks("vendor.com/gpu=0"))).stdout.splitlines()
     files = f"{spec_dir}/gpu.json and in {spec_dir}/same.json"
-    assert first == f"problem: vendor.com/gpu=0 is defined twice, so it can't be had: in {files}"
+    assert first == f"problem: vendor.com/gpu=0 is defined twice: in {files}"
 
 
 def test_a_spec_that_is_refused_is_named_where_a_device_is_missing(
@@ -99,7 +99,7 @@ def test_a_container_that_gets_its_device(cdictl: Cdictl, bundle: Bundle, spec_d
     assert lines[-2:] == ["  -> cdi-runc will make the edits of vendor.com/gpu=0", "       variable     GPU0=yes"]
     cdictl("inject", "--in-place", "--config", directory / "config.json", "vendor.com/gpu=0")
     lines = cdictl("explain", "bundle", directory).stdout.splitlines()
-    assert lines[-2] == "  -> the edits of vendor.com/gpu=0 stand in config.json"
+    assert lines[-2] == "  -> the edits of vendor.com/gpu=0 are in config.json"
     assert f"  -> vendor.com/gpu=0 is defined by {spec_dir}/gpu.json" in lines
 
 
@@ -113,7 +113,7 @@ def test_a_request_by_a_mount(cdictl: Cdictl, bundle: Bundle, tmp_path: Path) ->
     settings = tmp_path / "settings.yaml"
     settings.write_text("requests: {mounts: /cdi}\n")
     lines = cdictl("--config", settings, "explain", "bundle", bundle(MOUNT)).stdout.splitlines()
-    assert "  -> mounts (/cdi) asks for vendor.com/gpu=0" in lines
+    assert "  -> mount /cdi/vendor.com/gpu/0 asks for vendor.com/gpu=0" in lines
 
 
 def test_for_programs(cdictl: Cdictl, bundle: Bundle) -> None:

@@ -105,7 +105,7 @@ def test_an_internal_error_is_one_line_and_its_traceback_is_for_the_log(
     copy: Path, tmp_path: Path, debug: bool
 ) -> None:
     main = copy.parent / "main.py"
-    main.write_text(main.read_text().replace("path = prepare(", "path = (1 / 0) or prepare("))
+    main.write_text(main.read_text().replace("edited = prepare(", "edited = (1 / 0) or prepare("))
     args = ["--log", str(tmp_path / "log"), "--log-format", "json", "state", "id"]
     command = [sys.executable, "-I", "-S", str(copy / "boot.py"), sys.executable, "/x/cdi-runc", "", "", "", "", *args]
     environ = {"CDI_RUNC_DEBUG": "1"} if debug else {}

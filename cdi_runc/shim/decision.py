@@ -1,0 +1,87 @@
+"""HOT. What a container gets: which of its requests are followed, why others are not, and the edits that come of it.
+
+The one place that decides. The shim, `cdictl diff`, `cdictl explain` and the engines' hooks ask it, each with its own
+way to read a config and to use the answer. It reads no file and writes none.
+"""
+
+from cdi_runc.cdi.errors import CDIError, UnresolvableDevices
+from cdi_runc.cdi.injection import resolve
+from cdi_runc.host.errors import SettingsError
+from cdi_runc.shim.errors import ShimError
+from cdi_runc.shim.requests import Request, requested, without_markers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from cdi_runc.cdi.injection import Group
+    from cdi_runc.host.known import Known
+
+# A pod's pause container has the pod's annotations, and gets none of the devices (containerd's CRI, CRI-O).
+SANDBOX = {"io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri-o.ContainerType": "sandbox"}
+
+
+class Decision:
+    """What a container gets.
+
+    requests: all that it asks for, in the order in which the edits are made. refused: those of them that are not
+    followed. reason: why, in words. groups: the edits of the devices that it gets. mounts: the config's mounts without
+    those that only ask for a device, or None where they can stay as they are.
+    """
+
+    __slots__ = ("groups", "mounts", "reason", "refused", "requests")
+
+    def __init__(self, requests: "list[Request]") -> None:
+        self.requests = requests
+        self.refused: list[Request] = []
+        self.reason = ""
+        self.groups: list[Group] = []
+        self.mounts: list[object] | None = None
+
+
+def decide(
+    config: "Mapping[str, Any]", command: str, known: "Known", asked: "Sequence[Request] | None" = None
+) -> Decision:
+    """Decide what a container gets that is to be started from this OCI config.
+
+    command: `create`, `run` or `restore`. known: the settings and the devices of the host. asked: what to take for the
+    container's requests, in place of those in the config.
+    Raises ShimError, SettingsError and CDIError where a device is asked for that the container can't have.
+    """
+    settings = known.settings
+    reason = _why_refused(config, command, settings)
+    try:
+        decision = Decision(list(requested(config, settings["requests"]) if asked is None else asked))
+    except (ShimError, CDIError):
+        if not reason:
+            raise
+        decision = Decision([])
+    if reason:
+        decision.refused, decision.reason = decision.requests, reason
+    elif settings["fault"] and decision.requests:
+        raise SettingsError(settings["fault"])
+    else:
+        decision.groups = _edits([request.name for request in decision.requests], known)
+    if command != "restore" or not reason:
+        decision.mounts = without_markers(config, settings["requests"])
+    return decision
+
+
+def _why_refused(config: "Mapping[str, Any]", command: str, settings: "Mapping[str, Any]") -> str:
+    """Why the requests of a container are not followed, whatever they ask for; '' where they are."""
+    annotations = config.get("annotations")
+    if isinstance(annotations, dict) and any(annotations.get(key) == value for key, value in SANDBOX.items()):
+        return "a pod's sandbox gets no devices"
+    if command == "restore" and settings["restore"] == "ignore":
+        return "a container that is restored gets no devices unless config.yaml says 'restore: inject'"
+    return ""
+
+
+def _edits(names: "Sequence[str]", known: "Known") -> "list[Group]":
+    try:
+        return resolve(names, known.find)
+    except UnresolvableDevices as missing:
+        from cdi_runc.host.missing import why_missing  # rare, and so not loaded before
+
+        raise ShimError(why_missing(missing.names, known)) from None
