@@ -58,12 +58,8 @@ def test_what_cannot_be_had_is_said_as_the_shim_says_it(cdictl: Cdictl, bundle: 
 def test_a_marker_mount_goes(cdictl: Cdictl, bundle: Path, tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("requests: {mounts: /cdi}\n")
-    config = {
-        "mounts": [
-            {"destination": "/proc"},
-            {"destination": "/cdi/vendor.com/gpu/0", "type": "bind", "source": "/dev/null"},
-        ]
-    }
+    marker = {"destination": "/cdi/vendor.com/gpu/0", "type": "bind", "source": "/dev/null"}
+    config = {"mounts": [{"destination": "/proc"}, marker]}
     (bundle / "config.json").write_text(json.dumps(config))
     lines = cdictl("--config", settings, "diff", bundle).stdout.splitlines()
     assert lines[2:4] == ["@@ cdi-runc itself @@", f"- mounts[1]: {json.dumps(marker)}"]
