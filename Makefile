@@ -6,7 +6,7 @@ SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps engines engines-newer clean-roots kubernetes-tools venv demo test test-unit lint vectors bench install uninstall \
-    deb rpm wheel pyz image manifests release clean
+    deb rpm wheel pyz image manifests release clean clean-all announce
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +31,14 @@ venv: $(VENV)/.linked  ## make .venv/ with cdi-runc, cdictl and everything that 
 	@:
 
 demo:       ## see it work: a container without and with cdi-runc (as root)
+	@[ "$$(id -u)" = 0 ] || { echo 'make demo: a container with a device needs root: sudo make demo' >&2; exit 1; }
 	@packaging/dev/install-deps demo
-	@$(MAKE) --no-print-directory venv
-	@$(BIN)/python -m integration.demo
+	@$$(packaging/dev/find-python) -B -m integration.demo
 
-test: deps engines engines-newer clean-roots kubernetes-tools venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
+announce:
+	@packaging/dev/announce
+
+test: announce deps engines engines-newer clean-roots kubernetes-tools venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
 	@$(BIN)/pytest
 
 test-unit: venv  ## the tests that need neither root nor a container engine
@@ -89,6 +92,10 @@ release: venv ## build all of these but the image from the last commit into dist
 clean:      ## remove .venv/ and what the tools left behind
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+clean-all: clean ## also give back what `make demo` and `make test` have put on this machine (as root)
+	@rm -f dist/cdi-runc.pyz
+	@packaging/dev/remove-all
 
 $(VENV)/.installed: pyproject.toml packaging/dev/find-python
 	@packaging/dev/install-deps venv

@@ -1,19 +1,24 @@
-"""`make demo`: one container, run by runc as it is and then by cdi-runc. Leaves nothing behind.
+"""`make demo`: one container, run by runc as it is and then by cdi-runc.
 
-What you see is what happened: every line about the container was printed in it.
+What you see is what happened: every line about the container was printed in it. It runs with the distribution's Python,
+PyYAML and jsonschema alone, and removes every file that it makes.
 """
 
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from integration.bundles import make_bundle, oci_config
+
+TREE = Path(__file__).parents[2]
 
 SPEC = """\
 cdiVersion: "0.5.0"
@@ -50,7 +55,7 @@ def say(text: str = "", colour: str = "") -> None:
 def run(command: str, bundle: Path, *options: str) -> None:
     """Run the bundle's container, and show the command and what the container printed."""
     say(f"\n  $ {command} run --bundle . demo")
-    program = Path(sys.executable).with_name(command) if command == "cdi-runc" else command
+    program = bundle.parent / "bin" / command if command == "cdi-runc" else command
     words = [str(program), *options, f"--root={bundle.parent}/root", "run", "--bundle", ".", "demo"]
     done = subprocess.run(
         [*OWN_RUN, *words], cwd=bundle, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
@@ -59,6 +64,16 @@ def run(command: str, bundle: Path, *options: str) -> None:
         say(f"    {line}", RED if line.endswith(("absent", "did not run")) else GREEN)
     if done.returncode:
         sys.exit(f"demo: {shlex.join(words)} failed: {done.stderr.strip()}")
+
+
+def install(here: Path) -> None:
+    """Put cdi-runc into HERE/bin, with a copy of the library, so that none of its byte code comes into this tree."""
+    shutil.copytree(TREE / "cdi_runc", here / "lib/cdi_runc", ignore=shutil.ignore_patterns("__pycache__"))
+    bake = [str(TREE / "packaging/bake"), sys.executable, sys.executable, str(here / "lib")]
+    (here / "bin").mkdir()
+    with (here / "bin/cdi-runc").open("wb") as launcher:
+        subprocess.run(bake, stdout=launcher, check=True, timeout=60)
+        os.fchmod(launcher.fileno(), 0o755)
 
 
 def added(old: object, new: object, path: str = "") -> Iterator[str]:
@@ -73,6 +88,7 @@ def added(old: object, new: object, path: str = "") -> Iterator[str]:
 
 
 def demo(here: Path) -> None:
+    install(here)
     for name in ("cdi", "driver"):
         (here / name).mkdir()
     (here / "driver/driver").write_text("the driver's files, from the host\n")
@@ -100,6 +116,8 @@ def demo(here: Path) -> None:
 if __name__ == "__main__":
     if os.geteuid() != 0:
         sys.exit("demo: a container with a device needs root: sudo make demo")
+    if missing := [module for module in ("yaml", "jsonschema") if find_spec(module) is None]:
+        sys.exit(f"demo: {sys.executable} has no {' and no '.join(missing)}: install PyYAML and jsonschema for it")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="cdi-runc-demo.") as directory:
         try:
