@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from cdi_runc.cdi.types import ContainerEdits
     from cdi_runc.host.known import Known
     from cdi_runc.shim.cmdline import Call
 
@@ -91,16 +92,16 @@ def prepare(launch: Launch, call: "Call", warn: "Warn") -> "tuple[str, Config | 
     edited = None
     if call.config:
         try:
-            edited = inject(call, known, warn)
+            edited = inject(call, known, path, warn)
         except Damaged as fault:
             warn(f"the device snapshot is damaged ({fault}); it is being rebuilt")
-            edited = inject(call, _snapshot(launch, warn, anew=True), warn)
+            edited = inject(call, _snapshot(launch, warn, anew=True), path, warn)
     if known.settings["fault"]:
         warn(known.settings["fault"])
     return path, edited
 
 
-def inject(call: "Call", known: "Known", warn: "Warn") -> "Config | None":
+def inject(call: "Call", known: "Known", runtime_path: str, warn: "Warn") -> "Config | None":
     """Put the devices that the config asks for into it; all of them, or an error. The config, if it was changed."""
     assert call.config
     assert call.command
@@ -115,11 +116,26 @@ def inject(call: "Call", known: "Known", warn: "Warn") -> "Config | None":
         warn(f"{', '.join(request.name for request in decision.refused)}: not injected: {decision.reason}")
     made = config.data if decision.mounts is None else {**config.data, "mounts": decision.mounts}
     made = outcome(made, decision.groups, places.in_user_namespace)
+    edits = [each for _, each in decision.groups]
+    if edits and _may_be_dropped(edits, made):
+        from cdi_runc.shim.dropped import dropped, features_of  # rare, and so not loaded before
+
+        for line in dropped(edits, made, lambda: features_of(runtime_path)):
+            warn(line)
     if made == config.data:
         return None
     config.data.update(made)
     config.replace()
     return config
+
+
+def _may_be_dropped(edits: "list[ContainerEdits]", config: "dict[str, Any]") -> bool:
+    """Whether there are edits that some runtimes drop without a word (dropped.py finds out which)."""
+    if any("netDevices" in each or "intelRdt" in each for each in edits):
+        return True
+    return any(
+        mount.get("destination") == "/dev" and mount.get("type") != "tmpfs" for mount in config.get("mounts", ())
+    )
 
 
 class Unreadable:

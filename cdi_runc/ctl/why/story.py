@@ -28,6 +28,7 @@ from cdi_runc.host.missing import nearest, why_missing
 from cdi_runc.host.places import in_user_namespace
 from cdi_runc.shim.cmdline import RUNTIMES
 from cdi_runc.shim.decision import SANDBOX
+from cdi_runc.shim.dropped import dropped, features_of
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.outcome import outcome
 from cdi_runc.shim.requests import requested
@@ -51,7 +52,7 @@ class Step:
 class Case:
     """What a story is about: a container's config and perhaps the container, or (without a config) devices alone.
 
-    `asked` are the devices, once it is known which.
+    `asked` are the devices, and `runtime` the path of the runtime, once it is known which.
     """
 
     files: SpecFiles
@@ -59,6 +60,7 @@ class Case:
     config: Mapping[str, Any] = field(default_factory=dict)
     container: Container | None = None
     asked: list[str] = field(default_factory=list)
+    runtime: str = "runc"
 
     @property
     def requests(self) -> Mapping[str, Any]:
@@ -101,6 +103,7 @@ def runtime_chosen(case: Case) -> Iterator[Step]:
         yield Step("ok", f"the engine called {called}")
     if called and (named := launcher.named_in(called)):
         yield Step("ok", f"that hands over to {named}, which it names")
+        case.runtime = named
         return
     name = os.path.basename(called).removeprefix("cdi-") if called else "runc"
     name = name if name in RUNTIMES else "runc"
@@ -109,6 +112,7 @@ def runtime_chosen(case: Case) -> Iterator[Step]:
     except ShimError as fault:
         yield Step("problem", str(fault))
     else:
+        case.runtime = found
         why = "as config.yaml says" if name in case.files.settings["runtimes"] else "the first on PATH"
         yield Step("ok", f"cdi-{name} hands over to {found}, {why}")
 
@@ -209,6 +213,8 @@ def edits_made(case: Case) -> Iterator[Step]:
             yield Step("problem", f"the edits of {whose} are not in config.json: cdi-runc did not make it", lines)
         else:
             yield Step("note", f"cdi-runc will make the edits of {whose}", lines)
+    for line in dropped([edits for _, edits in groups], case.config, lambda: features_of(case.runtime)):
+        yield Step("problem", line)
 
 
 def host_as_needed(case: Case) -> Iterator[Step]:
