@@ -1,6 +1,7 @@
-"""HOT. The container's config.json: read whole, replaced whole, or left as it is.
+"""HOT. The container's config.json: read as a whole, and replaced as a whole or left as it is.
 
-Knows files, and nothing of what stands in them but that it is one JSON object.
+The bundle's directory is opened once. All else happens by its descriptor, so that a link that is swapped during the
+call leads nobody elsewhere. Knows files, and nothing of what is in them but that it is one JSON object.
 """
 
 import posix
@@ -14,122 +15,231 @@ if TYPE_CHECKING:
 
 # Real ones have 5 to 60 KiB; a Jetson's four hundred mounts make 100.
 MAX_SIZE = 32 * 1024 * 1024
+# What is too large to be edited may still belong to a container that asks for nothing.
+MAX_SEARCHED = 256 * 1024 * 1024
 
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
+_READ = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+_DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
+_CREATE = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+
+_ACLS = "system.posix_acl_"
+_PRIVILEGED = ("security.", "trusted.")  # the kernel lets only some processes write these names
+_OF_CONTENT = ("security.ima", "security.evm")  # signatures of the old bytes
 
 
 class Config:
-    """A config.json that was read: its path, its data (a JSON object as a dict), and the file it came from."""
+    """A config.json that was read.
 
-    __slots__ = ("_before", "_document", "_found", "data", "path")
+    path: as the caller named it. data: the JSON object, as a dict. directory: a descriptor (O_PATH) of the directory
+    that the file is in. name: the file's name there. The descriptors are closed by `close`, or by the exec of the
+    runtime.
+    """
+
+    __slots__ = ("_before", "_document", "_file", "_found", "data", "directory", "name", "path")
 
     def __init__(self, path: str) -> None:
         """Read the file at `path`; ConfigError where it is missing, unreadable, no regular file, too large, no JSON."""
-        self.path = path
-        self._before, self._found = _read(path)
+        self.path, self.directory, self._file = path, -1, -1
         try:
-            self._document = Document(self._before)
+            self.directory, self.name = _opened_directory(path)
+            self._file = posix.open(self.name, _READ | posix.O_NOFOLLOW, dir_fd=self.directory)
+            self._found = posix.fstat(self._file)
+            self._before = _content(self._file, self._found)
+            self._document = _document(self._before)
+            self.data = _object(self._document.value)
+        except OSError as error:
+            linked = self._is_link()
+            self.close()
+            reason = "a symbolic link, and only a file in the bundle itself is edited" if linked else error.strerror
+            raise ConfigError(f"{path}: {reason}") from None
         except ValueError as error:
-            raise ConfigError(f"{path}: not JSON: {error}") from None
-        if not isinstance(self._document.value, dict):
-            raise ConfigError(f"{path}: a JSON object is wanted, found {_kind(self._document.value)}")
-        self.data: dict[str, object] = self._document.value
+            self.close()
+            raise ConfigError(f"{path}: {error}") from None
 
     def text(self) -> str:
         """The data as they are now, as JSON: all ASCII, numbers with every digit that they were read with."""
         return self._document.text()
 
     def replace(self) -> None:
-        """Put the file with the data as they are now in the place of the old one, with its mode and owner.
+        """Put a file with the data as they are now in the place of the old one. It keeps mode, owner, ACLs and xattrs.
 
-        By rename in one directory: whoever looks, or whoever kills us, finds the old file or the new one, whole.
-        Raises ConfigError, and then the old file is still there.
+        By rename in one directory: whoever looks, or whoever kills us, finds the old file or the new one, as a whole.
+        Another hard link to the old file keeps the old data. Raises ConfigError, and then the old file is still there.
         """
         self._put(self.text().encode("ascii"))
 
     def restore(self) -> None:
-        """Put the text back that was read, in the same way."""
-        self._put(self._before.encode())
+        """Put back what was read, in the same way."""
+        self._put(self._before)
 
-    def _put(self, text: bytes) -> None:
-        temporary = f"{self.path}.{posix.getpid()}.cdi-runc"
+    def close(self) -> None:
+        """Close the descriptors; `text` still works after that, `replace` doesn't."""
+        for descriptor in (self._file, self.directory):
+            if descriptor >= 0:
+                posix.close(descriptor)
+        self._file = self.directory = -1
+
+    def _put(self, data: bytes) -> None:
+        temporary = f"{self.name}.{posix.urandom(8).hex()}.cdi-runc"
         try:
-            _write(temporary, text, self._found)
-            posix.rename(temporary, self.path)
+            self._sweep()
+            self._write(temporary, data)
         except OSError as error:
+            raise ConfigError(f"{self.path}: can't be replaced: {error.strerror}") from None
+
+    def _write(self, temporary: str, data: bytes) -> None:
+        descriptor = posix.open(temporary, _CREATE, 0o600, dir_fd=self.directory)
+        try:
+            _lock(descriptor)
+            while data:
+                data = data[posix.write(descriptor, data) :]
+            made = posix.fstat(descriptor)
+            if (made.st_uid, made.st_gid) != (self._found.st_uid, self._found.st_gid):
+                posix.fchown(descriptor, self._found.st_uid, self._found.st_gid)
+            _copy_attributes(self._file, descriptor)
+            posix.fchmod(descriptor, self._found.st_mode & 0o7777)
+            posix.fsync(descriptor)  # on tmpfs, where most bundles are, it does nothing
+            posix.rename(temporary, self.name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+        except OSError:
             try:
-                posix.unlink(temporary)
+                posix.unlink(temporary, dir_fd=self.directory)
             except OSError:
                 pass
-            raise ConfigError(f"{self.path}: can't be replaced: {error.strerror}") from None
+            raise
+        finally:
+            posix.close(descriptor)
+
+    def _sweep(self) -> None:
+        """Remove the temporary files of killed processes. A process that lives holds the lock of its own."""
+        for name in _names(self.directory):
+            if not (name.startswith(f"{self.name}.") and name.endswith(".cdi-runc")):
+                continue
+            middle = name[len(self.name) + 1 : -len(".cdi-runc")]
+            if not middle or middle.strip("0123456789abcdef"):
+                continue  # somebody else's file
+            try:
+                flags = posix.O_WRONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
+                descriptor = posix.open(name, flags, dir_fd=self.directory)
+                try:
+                    posix.lockf(descriptor, posix.F_TEST, 0)
+                    posix.unlink(name, dir_fd=self.directory)
+                finally:
+                    posix.close(descriptor)
+            except OSError:
+                pass
+
+    def _is_link(self) -> bool:
+        try:
+            posix.readlink(self.name, dir_fd=self.directory)
+        except (OSError, AttributeError):  # or there is no directory to look in
+            return False
+        return True
 
 
 def mentions(path: str, needles: "Sequence[bytes]") -> bool:
-    """Whether any of the needles stands in a file, of whatever size or form; False where it can't be read at all."""
+    """Whether any of the needles is in a file, of whatever form; False where it is no file that can be read.
+
+    Unlike Config it follows links, as the runtime does. A file that is too large to be searched counts as one with a
+    needle: nobody can know.
+    """
     try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_NONBLOCK | posix.O_CLOEXEC)
+        if posix.stat(path).st_mode & _S_IFMT != _S_IFREG:  # even opening some devices has effects
+            return False
+        descriptor = posix.open(path, _READ)
     except OSError:
         return False
-    before = b""
     try:
-        while chunk := posix.read(descriptor, 1 << 20):
-            if any(needle in before + chunk for needle in needles):
-                return True
-            before = chunk[-256:]
+        found = posix.fstat(descriptor)
+        if found.st_mode & _S_IFMT != _S_IFREG or found.st_size > MAX_SEARCHED:
+            return found.st_mode & _S_IFMT == _S_IFREG
+        return _holds(descriptor, found.st_size, needles)
     except OSError:
-        pass  # a directory, or a FIFO with no data in it yet
+        return False
     finally:
         posix.close(descriptor)
+
+
+def _holds(descriptor: int, size: int, needles: "Sequence[bytes]") -> bool:
+    # No more than the size: files of /proc have none, and some wait, or lose what is read.
+    before = b""
+    while size > 0 and (chunk := posix.read(descriptor, min(size, 1 << 20))):
+        if any(needle in before + chunk for needle in needles):
+            return True
+        before = chunk[-256:]
+        size -= len(chunk)
     return False
 
 
-def _read(path: str) -> tuple[str, posix.stat_result]:
-    # A link could lead out of the bundle to a file that the user of a rootless engine may not change; a FIFO would
-    # make us wait for ever.
+def _opened_directory(path: str) -> tuple[int, str]:
+    """A descriptor of the directory that a path's last part is in, and that part."""
+    directory, slash, name = path.rpartition("/")
+    return posix.open(directory or slash or ".", _DIRECTORY), name
+
+
+def _content(descriptor: int, found: posix.stat_result) -> bytes:
+    """What a regular file holds; ValueError says what is wrong with it. Raises OSError too."""
+    if found.st_mode & _S_IFMT != _S_IFREG:
+        raise ValueError("not a regular file")
+    if found.st_size > MAX_SIZE:
+        raise ValueError(f"{found.st_size} bytes, and more than {MAX_SIZE} are not read")
+    data = b""
+    while chunk := posix.read(descriptor, max(found.st_size, 4096) - len(data) + 1):
+        data += chunk
+        if len(data) > MAX_SIZE:
+            raise ValueError(f"more than {MAX_SIZE} bytes are not read")
+    return data
+
+
+def _document(data: bytes) -> Document:
     try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC)
-    except OSError as error:
-        if _is_link(path):
-            raise ConfigError(f"{path}: a symbolic link, and only a file in the bundle itself is edited") from None
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    try:
-        found = posix.fstat(descriptor)
-        if found.st_mode & _S_IFMT != _S_IFREG:
-            raise ConfigError(f"{path}: not a regular file")
-        if found.st_size > MAX_SIZE:
-            raise ConfigError(f"{path}: {found.st_size} bytes, and more than {MAX_SIZE} are not read")
-        data = b""
-        while chunk := posix.read(descriptor, found.st_size - len(data) + 1):
-            data += chunk
-        return data.decode(), found
+        return Document(data.decode())
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    finally:
-        posix.close(descriptor)
+        raise ValueError(f"not UTF-8 at byte {error.start}") from None
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from None
 
 
-def _is_link(path: str) -> bool:
+def _object(value: object) -> "dict[str, object]":
+    if isinstance(value, dict):
+        return value
+    kind = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}.get(type(value), "a number")
+    raise ValueError(f"a JSON object is wanted, found {kind}")
+
+
+def _names(directory: int) -> list[str]:
+    """The names in a directory; none where we may not list them."""
     try:
-        posix.readlink(path)
+        listed = posix.open(".", posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC, dir_fd=directory)
     except OSError:
-        return False
-    return True
-
-
-def _write(path: str, data: bytes, like: posix.stat_result) -> None:
-    descriptor = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
+        return []
     try:
-        made = posix.fstat(descriptor)
-        if (made.st_uid, made.st_gid) != (like.st_uid, like.st_gid):
-            posix.fchown(descriptor, like.st_uid, like.st_gid)
-        posix.fchmod(descriptor, like.st_mode & 0o7777)
-        while data:
-            data = data[posix.write(descriptor, data) :]
+        return posix.listdir(listed)
     finally:
-        posix.close(descriptor)
+        posix.close(listed)
 
 
-def _kind(value: object) -> str:
-    return {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}.get(type(value), "a number")
+def _lock(descriptor: int) -> None:
+    try:
+        posix.lockf(descriptor, posix.F_TLOCK, 0)
+    except OSError:
+        pass  # a file system without locks, on which nothing is swept either
+
+
+def _copy_attributes(source: int, target: int) -> None:
+    """Make a file's extended attributes, of which its ACL is one, those of another."""
+    try:
+        names, inherited = posix.listxattr(source), posix.listxattr(target)
+    except OSError:
+        return  # a file system that has none
+    for name in names:
+        if name in _OF_CONTENT:
+            continue
+        try:
+            posix.setxattr(target, name, posix.getxattr(source, name))
+        except OSError:
+            if not name.startswith(_PRIVILEGED):
+                raise
+    for name in inherited:
+        if name.startswith(_ACLS) and name not in names:
+            posix.removexattr(target, name)

@@ -20,6 +20,8 @@ class Document:
         """Read `text`; ValueError says what is wrong with it."""
         self._floats: list[str] = []
         self._stand_in = ""
+        if text.startswith("\ufeff"):
+            raise ValueError("it starts with a byte order mark (BOM); save the file as UTF-8 without one")
         scan = _json.make_scanner(_Context(self, text))  # type: ignore[arg-type]  # it has what is asked for
         try:
             self.value, end = scan(text, _skip(text, 0))
