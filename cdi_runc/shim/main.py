@@ -133,8 +133,10 @@ def _may_be_dropped(edits: "list[ContainerEdits]", config: "dict[str, Any]") -> 
     """Whether there are edits that some runtimes drop without a word (dropped.py finds out which)."""
     if any("netDevices" in each or "intelRdt" in each for each in edits):
         return True
-    return any(
-        mount.get("destination") == "/dev" and mount.get("type") != "tmpfs" for mount in config.get("mounts", ())
+    mounts = config.get("mounts")
+    return isinstance(mounts, list) and any(
+        isinstance(mount, dict) and mount.get("destination") == "/dev" and mount.get("type") != "tmpfs"
+        for mount in mounts
     )
 
 
