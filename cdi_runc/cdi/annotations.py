@@ -1,8 +1,6 @@
-"""Requests for devices in a container's annotations: keys with the prefix `cdi.k8s.io/`, device names for values.
+"""HOT. Requests for devices in a container's annotations: keys with the prefix `cdi.k8s.io/`, device names for values.
 
 The form is that of the reference's pkg/cdi/annotations.go; SPEC.md does not describe it.
-
-Loaded at every container create under `python3 -I -S`: no imports but of its kind.
 """
 
 from cdi_runc.cdi.errors import CDIError, InvalidName

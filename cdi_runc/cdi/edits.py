@@ -1,9 +1,7 @@
-"""Container edits made to an OCI config: what SPEC.md, "OCI Edits", and the reference's container-edits.go say.
+"""HOT. Container edits made to an OCI config: what SPEC.md, "OCI Edits", and the reference's container-edits.go say.
 
 The edits come normalised (as `parse_spec` gives them) and are not checked again; the config is anyone's and is checked
 wherever it is touched. Knows neither where the edits nor where the config come from.
-
-Loaded at every container create under `python3 -I -S`: builtin modules only.
 """
 
 import posix

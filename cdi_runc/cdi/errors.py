@@ -1,8 +1,4 @@
-"""The faults that the CDI standard knows, one exception type each, and nothing besides.
-
-Loaded at every container create under `python3 -I -S`, like the other modules that say so: no imports, so that it
-costs microseconds.
-"""
+"""HOT. The faults that the CDI standard knows, one exception type each, and nothing besides."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

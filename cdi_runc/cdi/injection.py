@@ -1,8 +1,6 @@
-"""From the names that are asked for to the edits that are to be made.
+"""HOT. From the names that are asked for to the edits that are to be made.
 
 Knows devices only through a function that finds them, so that the registry and the shim's snapshot serve alike.
-
-Loaded at every container create under `python3 -I -S`: no imports but of its kind.
 """
 
 from cdi_runc.cdi.errors import UnresolvableDevices

@@ -1,10 +1,8 @@
-"""Names of devices: `vendor.com/class=name`, and the rules for its three parts (CDI SPEC.md, "Kind", "CDI Devices").
+"""HOT. Names of devices, `vendor.com/class=name`, and the rules for its parts (CDI SPEC.md, "Kind", "CDI Devices").
 
 Where SPEC.md and the reference implementation differ, the reference's rules stand here: names are ASCII, have no limit
 on length and need not be DNS names. One rule of SPEC.md is kept besides for what spec files declare: see
 `validate_kind`.
-
-Loaded at every container create under `python3 -I -S`: no `re`, no imports but of its kind.
 """
 
 from cdi_runc.cdi.errors import InvalidName

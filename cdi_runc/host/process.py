@@ -1,7 +1,4 @@
-"""Run a program and take what it prints, without the module subprocess, which is slow to start.
-
-Rare, but a part of the hot path when it comes: it imports builtin modules only.
-"""
+"""RARE. Run a program and take what it prints, without the module subprocess, which is slow to start."""
 
 import posix
 

@@ -1,7 +1,6 @@
-"""Have a new snapshot made where the kept one is old, once for all containers that wait for it, and keep it.
+"""RARE. Have a new snapshot made where the kept one is old, once for all containers that wait for it, and keep it.
 
-Rare, but a part of the hot path when it comes, so that it imports builtin modules only. Knows nothing of what stands
-in a snapshot.
+Knows nothing of what is in a snapshot.
 """
 
 import posix

@@ -1,6 +1,6 @@
-"""A bundle that is run again: the config as it was before the edits of the run before.
+"""RARE. A bundle that is run again: the config as it was before the edits of the run before.
 
-Rare, but a part of the hot path when it comes: it imports nothing. Knows data, and no files.
+Knows data, and no files.
 """
 
 TYPE_CHECKING = False

@@ -1,9 +1,7 @@
-"""Which command a runtime's arguments give, for which bundle, and where the runtime's log goes.
+"""HOT. Which command a runtime's arguments give, for which bundle, and where the runtime's log goes.
 
 Reads a line as the wrapped runtime does, so that a container named `create` or a root directory named `run` confuses
 nobody. Knows nothing of files, CDI or the config; never changes a line, never raises.
-
-It runs at every container create, before anything else: builtin types only, and no import at all.
 """
 
 TYPE_CHECKING = False

@@ -1,7 +1,4 @@
-"""What the runtime will drop of a device's edits without a word, so that somebody says it.
-
-Rare, but a part of the hot path when it comes: it imports little, and later than the rest.
-"""
+"""RARE. What the runtime will drop of a device's edits without a word, so that somebody says it."""
 
 import posix
 

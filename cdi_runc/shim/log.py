@@ -1,9 +1,7 @@
-"""The shim's words to the person at the engine: on standard error, and in the runtime's log in its format.
+"""RARE. The shim's words to the person at the engine: on standard error, and in the runtime's log in its format.
 
 Docker and containerd show their users the last error of the log, Podman shows standard error. What a log is called and
 looks like is the runtime's: `dialect` is its name. A log that can't be written is nobody's error.
-
-Rare, but a part of the hot path when it comes: it imports builtin modules only.
 """
 
 import posix

@@ -51,6 +51,16 @@ def test_only_what_is_allowed_is_imported(call: list[str], tmp_path: Path) -> No
     assert json.loads(config.read_text())["linux"]["devices"][0]["path"] == "/dev/x"
 
 
+def test_the_hot_modules_say_so_and_no_others() -> None:
+    packages = {f"cdi_runc{package}" for package in ("", ".cdi", ".host", ".shim")}
+    named = {
+        ".".join(path.relative_to(freeze.LIB).with_suffix("").parts)
+        for path in (freeze.LIB / "cdi_runc").rglob("*.py")
+        if path.read_text("utf-8").startswith('"""HOT. ')
+    }
+    assert named - {"cdi_runc.shim.start.thaw"} == set(freeze.HOT) - packages
+
+
 def test_every_hot_module_is_frozen_after_those_that_it_imports() -> None:
     command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(freeze.LIB)!r})\n"]
     command[-1] += "import cdi_runc.shim.main\nprint(*[name for name in sys.modules if name.startswith('cdi_runc')])"
