@@ -15,7 +15,11 @@ SYSTEM_STATE = "/run/cdi-runc"
 
 
 def is_host_root() -> bool:
-    """Whether we are root, and not only called so in a user namespace (as Podman's rootless engine is)."""
+    """Whether we are root, of the host or of a system container (LXC, Incus, a pod with a user namespace).
+
+    A rootless engine calls its user root as well, in a user namespace of its own. The first process of a system
+    container is in the same namespace as its root, and a rootless engine has no right to look at the host's.
+    """
     if posix.geteuid() != 0:
         return False
     try:
@@ -23,9 +27,14 @@ def is_host_root() -> bool:
     except OSError:
         return True
     try:
-        return posix.read(descriptor, 64).split()[:2] == [b"0", b"0"]
+        if posix.read(descriptor, 64).split()[:2] == [b"0", b"0"]:
+            return True
     finally:
         posix.close(descriptor)
+    try:
+        return posix.stat("/proc/1/ns/user")[1:3] == posix.stat("/proc/self/ns/user")[1:3]  # inode and device
+    except OSError:
+        return False
 
 
 def in_user_namespace() -> bool:

@@ -12,14 +12,35 @@ class Launch:
 
     args: the words for the runtime. name: the runtime we stand for (`runc` where we are called `cdi-runc`). runtime,
     config: what `--cdi-runtime` and `--cdi-config` say, or ''. environ: the caller's, by bytes. ignored: the mask of
-    signals that the caller ignores. full_python: the interpreter that has all dependencies.
+    signals that the caller ignores. full_python: the interpreter that has all dependencies. default_path: where sh
+    looks for programs if the caller has no PATH.
     """
 
-    __slots__ = ("args", "config", "environ", "full_python", "ignored", "name", "runtime", "self_path")
+    __slots__ = (
+        "args",
+        "config",
+        "default_path",
+        "environ",
+        "full_python",
+        "ignored",
+        "name",
+        "runtime",
+        "self_path",
+    )
 
     def __init__(self, argv: list[str]) -> None:
         """Take the command line of boot.py."""
-        _, self.full_python, self.self_path, lc_all, stat, self.runtime, self.config, *self.args = argv
+        (
+            _,
+            self.full_python,
+            self.self_path,
+            lc_all,
+            self.default_path,
+            stat,
+            self.runtime,
+            self.config,
+            *self.args,
+        ) = argv
         self.name = self.self_path.rpartition("/")[2].removeprefix("cdi-")
         # The launcher set LC_ALL; it gives the caller's as '=value', or '' where there was none.
         self.environ: dict[bytes, bytes] = dict(posix.environ)
@@ -42,10 +63,20 @@ class Launch:
             if option == "--cdi-runtime":
                 self.runtime = value
             else:
-                self.config = value if value.startswith("/") else f"{posix.getcwd()}/{value}"
+                self.config = value if value.startswith("/") else _from_here(value)
         return ""
 
     def dialect(self, runtime: str) -> str:
         """By whose rules a command line for the runtime at this path is read: its own, where its name is known."""
         base = runtime.rpartition("/")[2]
         return base if base.partition("-")[0] in RUNTIMES else self.name
+
+
+def _from_here(path: str) -> str:
+    """The absolute path. Raises ShimError where the working directory was removed."""
+    try:
+        return f"{posix.getcwd()}/{path}"
+    except OSError as error:
+        raise ShimError(
+            f"--cdi-config={path}: there is no working directory ({error.strerror}): give an absolute path"
+        ) from None

@@ -24,7 +24,7 @@ def tell(level: str, message: str, call: "Call | None", dialect: str) -> None:
 
     call: the command line, which names the log, where it was read so far.
     """
-    line = "cdi-runc: " + " ".join(message.split())
+    line = "cdi-runc: " + _printable(" ".join(message.split()))
     if len(line) > MAX_LENGTH and level != "debug":
         line = line[: MAX_LENGTH - 4] + " ..."
     if level == "error":
@@ -76,6 +76,11 @@ def _formatted(level: str, line: str, log_format: str, dialect: str) -> str:
     if dialect == "crun":
         return f"{time.strftime('%Y-%m-%dT%H:%M:%S', now)}.{time.time_ns() // 1000 % 1000000:06}Z: {line}\n"
     return f'time="{time.strftime("%Y-%m-%dT%H:%M:%SZ", now)}" level={level} msg={encode_basestring_ascii(line)}\n'
+
+
+def _printable(text: str) -> str:
+    """The text with what a terminal would obey, as an ESC in a path, written out."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _write(descriptor: int, text: str) -> None:

@@ -32,7 +32,7 @@ STARTS_CONTAINER = ("create", "run", "restore")
 def main(argv: list[str]) -> "NoReturn":
     """Give the container its devices and become the runtime; or say in one line why not, and exit with 1."""
     launch = Launch(argv)
-    if runtime.PROBE in launch.environ:
+    if runtime.is_probe(launch.args, launch.environ):
         _print_and_exit(runtime.PROBE_ANSWER.decode())
     call, dialect = None, launch.dialect(launch.runtime)
 
@@ -83,7 +83,10 @@ def prepare(launch: Launch, call: "Call", warn: "Warn") -> "tuple[str, Config | 
         # Nobody's container should be out of reach because our settings are broken.
         known = Unreadable(str(fault))
     path = runtime.find(
-        launch.runtime or known.settings["runtimes"].get(launch.name, launch.name), launch.self_path, launch.environ
+        launch.runtime or known.settings["runtimes"].get(launch.name, launch.name),
+        launch.self_path,
+        launch.environ,
+        launch.default_path,
     )
     if not starts:
         return path, None
@@ -177,5 +180,8 @@ def _snapshot(launch: Launch, warn: "Callable[[str], None]", anew: bool = False)
 
 
 def _print_and_exit(text: str) -> "NoReturn":
-    posix.write(1, text.encode())
+    try:
+        posix.write(1, text.encode())
+    except OSError as error:
+        raise ShimError(f"nothing can be written to standard output: {error.strerror}") from None
     posix._exit(0)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 # How every launcher of ours begins, wherever it was copied to.
 LAUNCHER = b"#!/bin/sh\n# cdi-runc:"
 
-# Set for a runtime that is asked whether it is us, and what we answer.
+# Searched where the caller has no PATH and its shell no default.
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# Set for a runtime that is asked for its version, to find out whether it is us, and what we answer.
 PROBE = b"CDI_RUNC_PROBE"
 PROBE_ANSWER = b"cdi-runc wraps a runtime\n"
 
@@ -21,12 +24,19 @@ PROBE_ANSWER = b"cdi-runc wraps a runtime\n"
 _SUSPICIOUS_AGE = 0.3
 
 
-def find(wanted: str, self_path: str, environ: "Mapping[bytes, bytes]") -> str:
+def is_probe(args: "Sequence[str]", environ: "Mapping[bytes, bytes]") -> bool:
+    """Whether the shim asks for the version of a runtime that is the shim. All other calls are real ones."""
+    return PROBE in environ and [arg for arg in args if not arg.startswith("--cdi-")] == ["--version"]
+
+
+def find(wanted: str, self_path: str, environ: "Mapping[bytes, bytes]", default_path: str = "") -> str:
     """The path of the runtime `wanted`, a path or a name to look up on PATH.
 
+    default_path: searched instead of a PATH that is not set or empty; '' is DEFAULT_PATH.
     Raises RuntimeMissing where there is none, or where it is the shim again.
     """
-    path = wanted if "/" in wanted else _on_path(wanted, environ.get(b"PATH", b"").decode("utf-8", "surrogateescape"))
+    searched = environ.get(b"PATH", b"").decode("utf-8", "surrogateescape") or default_path or DEFAULT_PATH
+    path = wanted if "/" in wanted else _on_path(wanted, searched)
     if not path:
         raise RuntimeMissing(
             f"no runtime {wanted!r} on PATH: install it, or give its path in /etc/cdi-runc/config.yaml under 'runtimes'"
@@ -56,8 +66,9 @@ def execute(path: str, args: "Sequence[str]", environ: "Mapping[bytes, bytes]", 
 
 def _on_path(name: str, path: str) -> str:
     for directory in path.split(":"):
-        candidate = f"{directory or '.'}/{name}"
-        if _is_executable(candidate):
+        candidate = f"{directory}/{name}"
+        # Never a file of the working directory, which may be anybody's.
+        if directory.startswith("/") and _is_executable(candidate):
             return candidate
     return ""
 

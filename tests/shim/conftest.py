@@ -53,6 +53,7 @@ def bundle(path: Path, **config: object) -> Path:
 
 def make_launcher(directory: Path, shell: Sequence[str]) -> Launcher:
     python = executable(directory / "python", "#!/bin/sh\necho python\n")
+    executable(directory / "lib" / "cdi_runc" / "shim" / "start" / "boot.py", "")
     text = (START / "launcher.sh").read_text()
     for variable, path in (("python", python), ("full", python), ("lib", directory / "lib")):
         text = text.replace(f"_cdi_{variable}=''", f"_cdi_{variable}='{path}'", 1)

@@ -12,8 +12,8 @@ from types import CodeType
 
 from cdi_runc.cdi._files import replace_file
 
-# The name of a module, its file, the file's mtime (ns) and size, its code.
-Frozen = tuple[str, str, tuple[int, int], CodeType]
+# The name of a module, its file, the file's mtime (ns) and size (None: thaw.py need not look), its code.
+Frozen = tuple[str, str, tuple[int, int] | None, CodeType]
 
 # Every module comes after those that it imports.
 HOT = (
@@ -50,20 +50,24 @@ def frozen_path() -> Path:
     return START / "__pycache__" / f"frozen-3.{sys.version_info.minor}.pyc"
 
 
-def freeze() -> None:
-    """Write the file, all at once; where that can't be done, each start stays slow, and nothing else comes of it."""
+def freeze(checked: bool = True) -> None:
+    """Write the file, all at once. Where that can't be done, each start stays slow, and nothing else comes of it.
+
+    checked: whether the sources may change, so that each start must look at them. Those of an installation don't.
+    """
     frozen: list[Frozen] = []
     for name in HOT:
         path = LIB / name.replace(".", "/")
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         found = path.stat()  # before it is read, so that a change in between is seen at the next start
-        frozen.append((name, str(path), (found.st_mtime_ns, found.st_size), _compiled(path)))
+        stamp = (found.st_mtime_ns, found.st_size) if checked else None
+        frozen.append((name, str(path), stamp, _compiled(path)))
     thaw = _compiled(START / "thaw.py")
     start = thaw.replace(co_consts=tuple(tuple(frozen) if c == "FROZEN" else c for c in thaw.co_consts))
     target = frozen_path()
     try:
         target.parent.mkdir(exist_ok=True)
-        # As importlib writes byte code. It is synced: an empty file after a power cut would stop every container.
+        # As importlib writes byte code. It is synced: nobody would see that a power cut left a page of it empty.
         replace_file(target, MAGIC_NUMBER + bytes(12) + marshal.dumps(start), keep=False)
     except OSError:
         pass

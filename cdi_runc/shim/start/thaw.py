@@ -1,7 +1,7 @@
 """HOT. Start the shim the fast way. Not a module: freeze.py compiles it, and puts the hot modules into it.
 
-`python3 -I -S frozen-3.X.pyc ...`, with the command line of boot.py, which is started instead where a source has
-changed or where someone wants tracebacks, for which the frozen code has no lines.
+launcher.sh executes it with the command line of boot.py and `__file__`, the frozen file. boot.py takes over where a
+source has changed, or where someone wants tracebacks, for which the frozen code has no lines.
 """
 
 import _imp
@@ -18,9 +18,31 @@ if TYPE_CHECKING:
 
 frozen: "tuple[Frozen, ...]" = "FROZEN"  # type: ignore[assignment]  # the word that freeze.py replaces
 
+# A time (ns) up to which a file's mtime says nothing: OSTree and Nix give all their files the time 0 or 1 s.
+NORMALISED = 10**9
+
+
+def is_stale() -> bool:
+    """Whether a source is not as it was, or is gone; an installation's are not looked at, since they never change."""
+    try:
+        for _, path, stamp, _ in frozen:
+            if stamp:
+                found = posix.stat(path)
+                if found.st_size != stamp[1] or (found.st_mtime_ns != stamp[0] and found.st_mtime_ns > NORMALISED):
+                    return True
+    except OSError:
+        return True
+    return False
+
+
 gc.disable()  # nothing that is made here is garbage before exec
 if callable(_signal.getsignal(_signal.SIGINT)):  # Python's own handler, which would print a traceback
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+if b"CDI_RUNC_DEBUG" in posix.environ or is_stale():
+    __file__ = __file__.rpartition("/__pycache__/")[0] + "/boot.py"
+    with open(__file__, "rb") as source:
+        exec(compile(source.read(), __file__, "exec"))  # noqa: S102  # which ends this process
 
 # The import system would look for this one through two directories, which takes longer than loading it (0.25 ms).
 SimpleNamespace: "Any" = type(sys.implementation)
@@ -29,24 +51,15 @@ try:
     sys.modules["_json"] = _imp.create_dynamic(spec)
     _imp.exec_dynamic(sys.modules["_json"])
 except ImportError:
-    pass  # it is built in, or elsewhere: jsontext.py finds it
+    sys.modules.pop("_json", None)  # it is built in, or elsewhere: jsontext.py finds it
 
-try:
-    if b"CDI_RUNC_DEBUG" in posix.environ:
-        raise OSError
-    for name, path, stamp, code in frozen:
-        found = posix.stat(path)
-        if (found.st_mtime_ns, found.st_size) != stamp:
-            raise OSError
-        module = type(sys)(name)
-        module.__file__ = path
-        if path[-12:] == "/__init__.py":
-            module.__path__ = [path[:-12]]
-        sys.modules[name] = module
-        exec(code, module.__dict__)  # noqa: S102
-except OSError:
-    boot = __file__.rpartition("/__pycache__/")[0] + "/boot.py"
-    posix.execv(sys.executable, [sys.executable, "-I", "-S", "-X", "utf8", boot, *sys.argv[1:]])
+for name, path, _, code in frozen:
+    module = type(sys)(name)
+    module.__file__ = path
+    if path[-12:] == "/__init__.py":
+        module.__path__ = [path[:-12]]
+    sys.modules[name] = module
+    exec(code, module.__dict__)  # noqa: S102
 
 from cdi_runc.shim.main import main  # noqa: E402
 

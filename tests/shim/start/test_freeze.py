@@ -30,7 +30,7 @@ def call(tmp_path: Path) -> list[str]:
     (tmp_path / "config.yaml").write_text(f"spec-dirs: [{tmp_path}/cdi]\n")
     bundle(tmp_path / "bundle", annotations=REQUEST)
     stub = executable(tmp_path / "runc", "#!/bin/sh\n")
-    ours = [sys.executable, str(tmp_path / "cdi-runc"), "", "", str(stub), str(tmp_path / "config.yaml")]
+    ours = [sys.executable, str(tmp_path / "cdi-runc"), "", "", "", str(stub), str(tmp_path / "config.yaml")]
     return [*ours, "create", "--bundle", str(tmp_path / "bundle"), "id"]
 
 
@@ -82,7 +82,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def version(start: Path) -> str:
-    command = [sys.executable, "-I", "-S", str(start), sys.executable, "/x/cdi-runc", "", "", "", "", "--cdi-version"]
+    command = [sys.executable, "-I", "-S", str(start), sys.executable, "/x/cdi-runc", *[""] * 5, "--cdi-version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr == ""
     return done.stdout
@@ -117,7 +117,7 @@ def test_an_internal_error_is_one_line_and_its_traceback_is_for_the_log(
     main = copy.parent / "main.py"
     main.write_text(main.read_text().replace("edited = prepare(", "edited = (1 / 0) or prepare("))
     args = ["--log", str(tmp_path / "log"), "--log-format", "json", "state", "id"]
-    command = [sys.executable, "-I", "-S", str(copy / "boot.py"), sys.executable, "/x/cdi-runc", "", "", "", "", *args]
+    command = [sys.executable, "-I", "-S", str(copy / "boot.py"), sys.executable, "/x/cdi-runc", *[""] * 5, *args]
     environ = {"CDI_RUNC_DEBUG": "1"} if debug else {}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
