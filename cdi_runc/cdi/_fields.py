@@ -29,6 +29,12 @@ def fields(node: Node) -> tuple[Any, Faults]:
     return _decode(shared_schema(), node, (), None, faults), faults
 
 
+def decoded(form: Form, node: Node) -> tuple[Any, Faults]:
+    """The same for a part of a spec, whose form in the schema is given."""
+    faults: Faults = []
+    return _decode(form, node, (), None, faults), faults
+
+
 def locate(node: Node, path: Path) -> Node:
     """The node at the path in a spec, or the last one on the way to it that is there."""
     for step in path:
@@ -45,13 +51,13 @@ def locate(node: Node, path: Path) -> Node:
 
 
 def _same(key: Any, field: str) -> bool:
-    return isinstance(key, str) and _fold(key) == _fold(field)
+    return isinstance(key, str) and folded(key) == folded(field)
 
 
-def _fold(name: str) -> str:
+def folded(name: str) -> str:
     """The name without regard to case, as Go folds it: the Kelvin sign is a k and the long s an s.
 
-    >>> _fold("Ho\u017ftPath") == _fold("hostPath")
+    >>> folded("Ho\u017ftPath") == folded("hostPath")
     True
     """
     return name.lower().replace("\u017f", "s")
@@ -120,7 +126,7 @@ def _object(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> dic
         return result
     spellings: dict[str, list[tuple[str, Node]]] = {}
     for name, key, value in _entries(node, path, faults):
-        field = next((field for field in form["properties"] if _fold(field) == _fold(name)), None)
+        field = next((field for field in form["properties"] if folded(field) == folded(name)), None)
         if field is None:
             faults.append(((*path, name), unknown_field(name, form), key))
         elif value.value is not None:

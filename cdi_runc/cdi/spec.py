@@ -63,11 +63,16 @@ def load_spec(path: str | os.PathLike[str]) -> Spec:
         raise InvalidSpec([Problem("", f"cannot be read: {error.strerror or error}")], name) from None
     except InvalidSpec as error:
         raise InvalidSpec(error.problems, name) from None
+    return parse_file_text(text, name)
+
+
+def parse_file_text(text: str | bytes, path: str) -> Spec:
+    """The spec in what a file held. The error names the file, and shows nothing that is not to be seen."""
     try:
         return parse_spec(text)
     except InvalidSpec as error:
-        target = foreign_target(name)
-        raise InvalidSpec([hidden_problem(target)] if target else error.problems, name) from None
+        target = foreign_target(path)
+        raise InvalidSpec([hidden_problem(target)] if target else error.problems, path) from None
 
 
 def foreign_target(path: str) -> str | None:

@@ -39,7 +39,7 @@ def write_spec(
     if lowest_version:
         spec = {**spec, "cdiVersion": minimum_required_version(spec)}
     validate_spec(spec)
-    text = _json(spec) if name.endswith(".json") else _yaml(spec)
+    text = json_text(spec, indent=2) + "\n" if name.endswith(".json") else _yaml(spec)
     parse_spec(text)  # since there are characters that neither format can hold
     write_file(name, text.encode(), overwrite)
     return name
@@ -59,8 +59,9 @@ def spec_file_name(kind: str, transient_id: str | None = None) -> str:
     return name if transient_id is None else f"{name}_{transient_id.replace('/', '_')}"
 
 
-def _json(spec: Any) -> str:
-    text = json.dumps(spec, indent=2, ensure_ascii=False) + "\n"
+def json_text(data: Any, indent: int | None = None) -> str:
+    """The data as JSON that is YAML as well."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
     return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

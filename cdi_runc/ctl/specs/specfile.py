@@ -1,7 +1,7 @@
 """A spec file that is edited as a text: what the edit does not touch stays as its author wrote it, comments too.
 
-The edit is made twice, to the spec and to the text's own tree, and only when the new text reads as the edited spec is
-it kept; so no peculiarity of YAML is lost without a word. Knows files and forms, not what the edits mean.
+The edit is made to the spec, and the text is changed to say the edited spec. Only a text that reads so is kept, so no
+peculiarity of YAML is lost without a word. Knows files and forms, not what the edits mean.
 """
 
 from __future__ import annotations
@@ -10,47 +10,64 @@ import difflib
 import io
 import json
 import os
-import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cdi_runc import InvalidSpec, Problem, parse_spec
-from cdi_runc.cdi.spec import read_file
-from cdi_runc.cdi.writing import write_file
+from cdi_runc.cdi.spec import MAX_SIZE, parse_file_text, read_file
+from cdi_runc.cdi.writing import json_text, write_file
+from cdi_runc.ctl.specs.emit import yaml_text
+from cdi_runc.ctl.specs.patch import Unfit, patched
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
 
 Edit = Callable[[Any], object]  # changes a spec, a dict, in place
 
-# Texts that YAML 1.1 and 1.2 alike take for texts without quotes: paths, NAME=VALUE, words; but not its booleans.
-_PLAIN = re.compile(r"[A-Za-z/](?:[\w./=:@+-]*[\w./=@+-])?", re.ASCII)
-_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+STANDARD = "-"  # stands for standard input, and for standard output
 
 
 class SpecFile:
-    """A spec file, `text` as it is and `spec` what it says. Raises InvalidSpec for one that can't be used."""
+    """A spec file, `text` as it is and `spec` what it says. Raises InvalidSpec for one that can't be used.
+
+    `path` is as it was given; `-` is the standard input.
+    """
 
     def __init__(self, path: str) -> None:
-        self.path = os.path.realpath(path)  # a link stays one
+        self.path = path
         try:
-            self.text = read_file(path).decode()
-            self.spec: Any = parse_spec(self.text)
+            data = sys.stdin.buffer.read(MAX_SIZE + 1) if path == STANDARD else read_file(path)
         except InvalidSpec as fault:
             raise InvalidSpec(fault.problems, path) from None
-        except (OSError, UnicodeDecodeError) as fault:
-            reason = fault.strerror if isinstance(fault, OSError) else "not UTF-8"
-            raise InvalidSpec([Problem("", f"cannot be read: {reason}")], path) from None
+        except OSError as fault:
+            raise InvalidSpec([Problem("", f"cannot be read: {fault.strerror}")], path) from None
+        if len(data) > MAX_SIZE:
+            raise InvalidSpec([Problem("", f"is larger than {MAX_SIZE >> 20} MiB")], path)
+        self.spec: Any = parse_file_text(data, path)
+        self.text = data.decode()
 
     def edited(self, edit: Edit) -> str:
         """The text after an edit. Raises InvalidSpec where that would be no spec, or can't be done in this text."""
-        wanted = parse_spec(json.dumps(self.spec))
+        wanted = json.loads(json.dumps(self.spec))
         edit(wanted)
-        text = edited_json(self.spec, edit) if self.path.endswith(".json") else edited_yaml(self.text, edit)
-        if parse_spec(text) != wanted:
-            message = "is YAML of a kind that can't be edited as it stands; cdictl spec convert writes it anew"
-            raise InvalidSpec([Problem("", message)], self.path)
-        return text
+        parse_file_text(json_text(wanted), self.path)
+        return self.saying(wanted)
+
+    def saying(self, wanted: Any) -> str:
+        """The text, changed so that it says what is wanted."""
+        if wanted == self.spec:
+            return self.text
+        try:
+            text = patched(self.text, self.spec, wanted)
+            if parse_spec(text) == wanted:
+                return text
+        except (Unfit, InvalidSpec):
+            pass
+        if _is_json(self.text):  # it has no comments to lose
+            return spec_text(wanted, "json")
+        message = "is YAML that can't be changed without losing what is in it; cdictl spec convert writes it anew"
+        raise InvalidSpec([Problem("", message)], self.path)
 
     def diff(self, text: str) -> str:
         """What changes in the file, as a unified diff."""
@@ -58,89 +75,51 @@ class SpecFile:
         return "".join(difflib.unified_diff(before, after, self.path, self.path))
 
     def write(self, text: str) -> None:
-        """Put the text in the file's place, whole."""
-        write_file(self.path, text.encode(), overwrite=True)
+        """Put the text in the file's place, whole. A link stays one."""
+        write_file(os.path.realpath(self.path), text.encode(), overwrite=True)
 
 
 def spec_text(spec: Any, form: str) -> str:
     """A new spec as a text in `json` or `yaml`."""
-    if form == "json":
-        return json.dumps(spec, indent=2, ensure_ascii=False) + "\n"
-    return _dumped(_yaml(offset=2), _quoted(spec))
+    return json_text(spec, indent=2) + "\n" if form == "json" else yaml_text(spec)
 
 
 def formatted(file: SpecFile) -> str:
     """The text with two columns to every level, and lists indented, comments kept."""
-    if file.path.endswith(".json"):
+    if file.path.endswith(".json") or _is_json(file.text):
         return spec_text(file.spec, "json")
-    yaml = _yaml(offset=2)
-    return _dumped(yaml, _loaded(yaml, file.text))
+    text = _reindented(file)
+    return text.replace("\n", "\r\n") if "\r\n" in file.text else text
 
 
-def edited_json(spec: Any, edit: Edit) -> str:
-    """JSON after an edit; it has no comments to lose."""
-    copy = json.loads(json.dumps(spec))
-    edit(copy)
-    return spec_text(copy, "json")
+def _reindented(file: SpecFile) -> str:
+    from ruamel.yaml.error import YAMLError
+
+    yaml = _yaml()
+    stream = io.StringIO()
+    try:
+        yaml.explicit_start = file.text.startswith("---")
+        yaml.dump(yaml.load(file.text.replace("\r\n", "\n")), stream)
+    except (YAMLError, RecursionError) as fault:
+        reason = getattr(fault, "problem", None) or "it is too deep"
+        message = f"can't be formatted with its comments kept: {reason}"
+        raise InvalidSpec([Problem("", message)], file.path) from None
+    return stream.getvalue()
 
 
-def edited_yaml(text: str, edit: Edit) -> str:
-    """YAML after an edit, with its comments, quotes and order, lists indented as they are.
-
-    >>> edited_yaml("kind: v.com/gpu  # ours\\n", lambda spec: spec.update(cdiVersion="0.6.0"))
-    'kind: v.com/gpu  # ours\\ncdiVersion: "0.6.0"\\n'
-    """
-    indented = re.search(r"^[\w\"']+:[^\n]*\n(?: *#[^\n]*\n)*( *)- ", text, re.MULTILINE)
-    yaml = _yaml(offset=len(indented[1]) if indented else 2)
-    tree = _loaded(yaml, text)
-    old = list(_texts(tree))
-    edit(tree)
-    return _dumped(yaml, _quoted(tree, frozenset(map(id, old))))
-
-
-def _yaml(offset: int) -> YAML:
+def _yaml() -> YAML:
     from ruamel.yaml import YAML
 
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 10_000
-    yaml.indent(mapping=2, sequence=offset + 2, offset=offset)
+    yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
 
 
-def _loaded(yaml: YAML, text: str) -> Any:
-    from ruamel.yaml.error import YAMLError
-
+def _is_json(text: str) -> bool:
     try:
-        yaml.explicit_start = text.startswith("---")
-        return yaml.load(text)
-    except (YAMLError, RecursionError) as fault:
-        problem = getattr(fault, "problem", None) or "too deep"
-        raise InvalidSpec([Problem("", f"can't be edited with its comments kept: {problem}")]) from None
-
-
-def _dumped(yaml: YAML, tree: Any) -> str:
-    stream = io.StringIO()
-    yaml.dump(tree, stream)
-    return stream.getvalue()
-
-
-def _texts(tree: Any) -> Iterator[str]:
-    if isinstance(tree, str):
-        yield tree
-    elif isinstance(tree, (list, dict)):
-        for item in tree.values() if isinstance(tree, dict) else tree:
-            yield from _texts(item)
-
-
-def _quoted(tree: Any, old: frozenset[int] = frozenset()) -> Any:
-    """The tree with quotes around texts that could be taken for something else; `old` ones, by id, stay as written."""
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-    if type(tree) is str:
-        plain = id(tree) in old or (_PLAIN.fullmatch(tree) and tree.lower() not in _WORDS)
-        return tree if plain else DoubleQuotedScalarString(tree)
-    if isinstance(tree, (list, dict)):
-        for place, item in list(tree.items() if isinstance(tree, dict) else enumerate(tree)):
-            tree[place] = _quoted(item, old)
-    return tree
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

@@ -1,12 +1,16 @@
-"""Container edits as people type them on a command line, and put into a spec. Knows no files."""
+"""Container edits as people type them on a command line, and put into a spec. Knows no spec files."""
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
+
+from cdi_runc.ctl.specs.fields import remove_field, set_field, setting
 
 # What makes two edits of a kind the same thing, of which the later takes the place of the earlier.
 _SAME: dict[str, Callable[[Any], object]] = {
@@ -23,10 +27,23 @@ def edit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that give container edits; the command gets them by the names that `edits_of` takes."""
     for option in (
         click.option(
+            "--field",
+            "fields",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Any field, by the name that validate gives it: deviceNodes[/dev/a].fileMode=0660.",
+        ),
+        click.option(
             "--annotation", "annotations", multiple=True, metavar="KEY=VALUE", help="For readers of the spec."
         ),
         click.option("--gid", "gids", multiple=True, type=click.IntRange(0), metavar="N", help="An additional group."),
-        click.option("--hook", "hooks", multiple=True, metavar="'NAME: PATH [ARG]...'", help="createRuntime, ..."),
+        click.option(
+            "--hook",
+            "hooks",
+            multiple=True,
+            metavar="'NAME: [VAR=VALUE]... PATH [ARG]...'",
+            help="A program to run: createContainer, ...",
+        ),
         click.option("--net", "nets", multiple=True, metavar="HOSTNAME[:NAME]", help="A network interface."),
         click.option("--env", "envs", multiple=True, metavar="NAME=VALUE", help="A variable."),
         click.option(
@@ -48,11 +65,31 @@ def edits_of(given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         "nodes": ("deviceNodes", _node),
         "nets": ("netDevices", _net_device),
         "mounts": ("mounts", _mount),
-        "envs": ("env", str),
+        "envs": ("env", _variable),
         "hooks": ("hooks", _hook),
         "gids": ("additionalGids", int),
     }
     return {kind: [make(value) for value in given[name]] for name, (kind, make) in makers.items() if given.get(name)}
+
+
+def put_all(owner: Any, given: Mapping[str, Sequence[Any]]) -> None:
+    """Put all that the options give into a device or a whole spec, and take away what they take away."""
+    put(owner, edits_of(given), pairs(given["annotations"]))
+    for field, value in map(setting, given["fields"]):
+        set_field(owner, field, value)
+    for field in given.get("removed", ()):
+        remove_field(owner, field)
+
+
+def device_node(path: str, inside: str = "") -> dict[str, Any]:
+    """A device node of this host, for a path in the container. Runtimes follow no links: the node's own path is used.
+
+    >>> device_node("/dev/null"), device_node("/dev/null", "/dev/a")
+    ({'path': '/dev/null'}, {'path': '/dev/a', 'hostPath': '/dev/null'})
+    """
+    real = os.path.realpath(path) if os.path.islink(path) or os.path.exists(path) else path
+    inside = inside or path
+    return {"path": inside} if real == inside else {"path": inside, "hostPath": real}
 
 
 def pairs(values: Sequence[str]) -> dict[str, str]:
@@ -89,20 +126,28 @@ def device_of(spec: Any, name: str) -> Any:
     """The device of that name in a spec, by its own name or the qualified one. Raises ClickException."""
     own = name.removeprefix(f"{spec['kind']}=")
     for device in spec["devices"]:
-        if str(device["name"]) == own:
+        if device["name"] == own:
             return device
-    raise click.ClickException(
-        f"there is no device {own}; there are {', '.join(str(d['name']) for d in spec['devices'])}"
-    )
+    names = ", ".join(device["name"] for device in spec["devices"])
+    raise click.ClickException(f"there is no device {own}; there are {names}")
 
 
 def _node(text: str) -> dict[str, Any]:
     host_path, _, rest = text.partition(":")
     path, _, permissions = rest.partition(":")
-    node = {"path": path or host_path}
-    if path and path != host_path:
-        node["hostPath"] = host_path
-    return node | ({"permissions": permissions} if permissions else {})
+    _require_absolute("--node", host_path, path or host_path)
+    return device_node(host_path, path) | ({"permissions": permissions} if permissions else {})
+
+
+def _variable(text: str) -> str:
+    pairs([text])
+    return text
+
+
+def _require_absolute(option: str, *paths: str) -> None:
+    for path in paths:
+        if not path.startswith("/"):
+            raise click.UsageError(f"{option}: {path!r} is not an absolute path")
 
 
 def _net_device(text: str) -> dict[str, Any]:
@@ -115,6 +160,7 @@ def _mount(text: str) -> dict[str, Any]:
     path, _, words = rest.partition(":")
     if not colon:
         raise click.UsageError(f"{text!r} is not of the form HOSTPATH:PATH[:OPTIONS]")
+    _require_absolute("--mount", path)
     options = words.split(",") if words else ["ro"]
     bind = [] if {"bind", "rbind"} & set(options) else ["bind"]
     return {"hostPath": host_path, "containerPath": path, "options": bind + options}
@@ -122,7 +168,15 @@ def _mount(text: str) -> dict[str, Any]:
 
 def _hook(text: str) -> dict[str, Any]:
     name, _, command = text.partition(":")
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as fault:
+        raise click.UsageError(f"{text!r}: {str(fault).lower()}") from None
+    env = []
+    while words and re.match(r"[A-Za-z_]\w*=", words[0]):
+        env.append(words.pop(0))
     if not words:
-        raise click.UsageError(f"{text!r} is not of the form 'NAME: PATH [ARG]...'")
-    return {"hookName": name, "path": words[0]} | ({"args": words} if len(words) > 1 else {})
+        raise click.UsageError(f"{text!r} is not of the form 'NAME: [VAR=VALUE]... PATH [ARG]...'")
+    _require_absolute("--hook", words[0])
+    hook: dict[str, Any] = {"hookName": name.strip(), "path": words[0]}
+    return hook | ({"args": words} if len(words) > 1 else {}) | ({"env": env} if env else {})

@@ -12,7 +12,7 @@ from typing import Any
 from cdi_runc import CDIError, InvalidSpec, parse_spec, qualified_name
 from cdi_runc.cdi.names import split_kind
 from cdi_runc.cdi.registry import spec_files
-from cdi_runc.cdi.spec import field_text, locator, read_file
+from cdi_runc.cdi.spec import field_text, foreign_target, hidden_problem, locator, read_file
 from cdi_runc.ctl.specs.check.finding import Check, Finding, Level, Remark, rule_of
 from cdi_runc.ctl.specs.check.host import HOST
 from cdi_runc.ctl.specs.check.practice import PRACTICE
@@ -74,7 +74,9 @@ def check_file(path: str, wanted: Wanted) -> Checked:
         checked.text = sys.stdin.buffer.read() if path == "-" else read_file(path)
         checked.spec = parse_spec(checked.text)
     except InvalidSpec as fault:
-        for problem in fault.problems:
+        target = None if path == "-" else foreign_target(path)
+        checked.text = b"" if target else checked.text  # nothing of a file elsewhere is to be shown
+        for problem in [hidden_problem(target)] if target else fault.problems:
             finding = Finding(path, "error", "spec", problem.message, problem.field, problem.line, problem.column)
             checked.findings.append(finding)
         return checked
