@@ -39,6 +39,8 @@ SECTIONS = {
     "Check and change": {
         "validate": "specs.validate:validate",
         "spec": "specs.spec:spec",
+        "generate": "specs.generate:generate",
+        "recipes": "specs.recipes:recipes",
         "inject": "specs.inject:inject",
         "render": "specs.render:render",
         "engine": "engine:engine",

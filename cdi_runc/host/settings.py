@@ -34,7 +34,8 @@ def read(path: str) -> Settings:
     data: object = None
     try:
         data = _parse(path)
-        _check(data, path)
+        if data != {}:  # which is fine, and jsonschema takes longer to import than most commands of cdictl run
+            _check(data, path)
     except SettingsError as fault:
         return {**_filled(_usable(data), schema()), "fault": str(fault)}
     return {**_filled(data, schema()), "fault": ""}

@@ -1,0 +1,35 @@
+"""`cdictl generate --watch`: spec files kept up to date with the kernel's events, where no systemd does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from cdi_runc.ctl.output import echo_aside
+from cdi_runc.generate import uevents
+from cdi_runc.generate.udev import subsystems
+
+if TYPE_CHECKING:
+    from cdi_runc.ctl.specs.generate import Place
+
+
+def watch(place: Place, words: Sequence[str]) -> None:
+    """Write the files now, and again after each change, until interrupted. A line that was said is not said again."""
+    from cdi_runc.ctl.specs.generate import written
+
+    try:
+        listener = uevents.listen()
+    except OSError as fault:
+        raise click.ClickException(f"the kernel's events cannot be had: {fault.strerror}") from None
+    said: list[str] = []
+    with listener:
+        while True:
+            look = place.look(words)
+            lines = [*look.lines, *written(look)]
+            for line in lines:
+                if line not in said:
+                    echo_aside(line)
+            said = lines
+            uevents.wait(listener, subsystems(recipe for one in look.made for recipe in one.recipes))

@@ -1,0 +1,72 @@
+"""All recipes of a host: ours, which are in the package, those of vendors' packages, and those of its administrator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cdi_runc.cdi.errors import CDIError
+from cdi_runc.generate.recipe import InvalidRecipe, Recipe, parse
+from cdi_runc.generate.tree import Tree
+
+SHIPPED = Path(__file__).with_name("recipes")
+# Below the root; what a later directory has under the same name counts.
+VENDORS_DIRECTORY = "/usr/share/cdi-runc/recipes.d"
+ADMINISTRATORS_DIRECTORY = "/etc/cdi-runc/recipes.d"
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The recipes by their names. `faults` has why a file is not used, `off` the files that only switch one off."""
+
+    known: Mapping[str, Recipe]
+    faults: Mapping[str, str] = field(default_factory=dict)
+    off: Mapping[str, str] = field(default_factory=dict)
+
+
+def recipes(tree: Tree) -> Recipes:
+    """The recipes of a host.
+
+    A broken file in a directory of the host is no recipe, and the recipe of that name that it would replace is not
+    used either: nobody knows what its author did not want of it.
+    """
+    known = {path.stem: parse(path.read_text("utf-8"), path.stem, str(path), trusted=True) for path in shipped()}
+    faults: dict[str, str] = {}
+    off: dict[str, str] = {}
+    for directory in (VENDORS_DIRECTORY, ADMINISTRATORS_DIRECTORY):
+        for file in tree.names(directory):
+            name, ending = os.path.splitext(file)
+            if ending != ".yaml" or name.startswith("."):
+                continue
+            path = f"{directory}/{file}"
+            known.pop(name, None)
+            faults.pop(name, None)
+            off.pop(name, None)
+            try:
+                found = _read(tree, path, name)
+            except CDIError as fault:
+                faults[name] = str(fault)
+                continue
+            if found is None:
+                off[name] = path
+            else:
+                known[name] = found
+    return Recipes(dict(sorted(known.items())), faults, off)
+
+
+def shipped() -> list[Path]:
+    """The files of our own recipes."""
+    return sorted(SHIPPED.glob("*.yaml"))
+
+
+def _read(tree: Tree, path: str, name: str) -> Recipe | None:
+    try:
+        text = tree.read(path)
+    except OSError as fault:
+        raise InvalidRecipe(str(fault) if path in str(fault) else f"{path}: {fault.strerror or fault}") from None
+    if "\ufffd" in text:
+        raise InvalidRecipe(f"{path}: not UTF-8")
+    meaning = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    return parse(text, name, tree.outside(path), trusted=False) if meaning else None

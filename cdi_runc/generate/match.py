@@ -1,0 +1,76 @@
+"""Which paths of a tree a recipe takes for devices, and why not the others."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+
+from cdi_runc.generate.recipe import Match
+from cdi_runc.generate.tree import Tree, matcher
+
+
+def matches(match: Match, tree: Tree) -> Iterator[tuple[str, str]]:
+    """Each path that fits the globs, without links and once, with the reason why it is no device ('' if it is one)."""
+    seen = set()
+    for glob in match.globs:
+        for path in tree.glob(glob):
+            real = tree.real(path)
+            if real is not None and real not in seen:
+                seen.add(real)
+                yield real, _objection(match, tree, real)
+
+
+def below(path: str, relative: str) -> str:
+    """A path or glob that is relative to a device's directory, or absolute already.
+
+    >>> below("/sys/a", "drm/card*"), below("/sys/a", "/dev/kvm"), below("/sys/a", ".")
+    ('/sys/a/drm/card*', '/dev/kvm', '/sys/a')
+    """
+    return relative if relative.startswith("/") else path if relative == "." else f"{path}/{relative}"
+
+
+def target_names(tree: Tree, path: str, glob: str) -> list[str]:
+    """The last parts of the paths that links lead to."""
+    found = [tree.real(each) for each in tree.glob(below(path, glob))]
+    return [posixpath.basename(each) for each in found if each]
+
+
+def _objection(match: Match, tree: Tree, path: str) -> str:
+    for glob in match.have:
+        if not tree.glob(below(path, glob)):
+            return f"it has no {glob}"
+    for file, patterns in match.attr.items():
+        text = _text(tree, below(path, file))
+        if text is None:
+            return f"{file} is not there or cannot be read"
+        if not _fits(text, patterns):
+            return f"{file} is {text[:80]!r}, not {' or '.join(patterns)}"
+    return _link_objection(match.only, match.unless, tree, path)
+
+
+def _link_objection(
+    only: Mapping[str, Sequence[str]], unless: Mapping[str, Sequence[str]], tree: Tree, path: str
+) -> str:
+    for link, patterns in only.items():
+        found = target_names(tree, path, link)
+        if not found:
+            return f"it has no {link}"
+        for name in found:
+            if not _fits(name, patterns):
+                return f"{link} is {name}, not {' or '.join(patterns)}"
+    for link, patterns in unless.items():
+        for name in target_names(tree, path, link):
+            if _fits(name, patterns):
+                return f"{link} is {name}"
+    return ""
+
+
+def _text(tree: Tree, path: str) -> str | None:
+    try:
+        return next((tree.read(each) for each in tree.glob(path)), None)
+    except OSError:
+        return None
+
+
+def _fits(text: str, patterns: Sequence[str]) -> bool:
+    return any(matcher(pattern)(text) for pattern in patterns)

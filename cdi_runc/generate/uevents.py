@@ -1,0 +1,70 @@
+"""Events of the kernel about devices, as they come through netlink; neither udev nor systemd is needed for them."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import time
+from collections.abc import Collection
+
+QUIET = 0.5  # seconds without an event, after which a change is over
+LONGEST = 5.0  # seconds after which a change is looked at even if the events do not end
+
+_KOBJECT_UEVENT = 15  # NETLINK_KOBJECT_UEVENT, which Python has no name for
+_KERNEL_GROUP = 1
+_SIZE = 1 << 16  # bytes; the kernel's limit for an event is 2 KiB
+
+
+def listen() -> socket.socket:
+    """A socket that gets every event. Raises OSError where the kernel does not allow it."""
+    listener = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _KOBJECT_UEVENT)
+    try:
+        listener.bind((0, _KERNEL_GROUP))
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def wait(listener: socket.socket, subsystems: Collection[str], *, quiet: float = QUIET) -> None:
+    """Return when there was an event of one of the subsystems, and then none for so many seconds."""
+    select.select([listener], [], [])
+    while not _received(listener, subsystems):
+        select.select([listener], [], [])
+    now = time.monotonic()
+    over, longest = now + quiet, now + LONGEST
+    while (left := min(over, longest) - time.monotonic()) > 0 and select.select([listener], [], [], left)[0]:
+        if _received(listener, subsystems):
+            over = time.monotonic() + quiet
+
+
+def subsystem(event: bytes) -> str:
+    """The subsystem of an event.
+
+    >>> subsystem(b"add@/devices/x\\0ACTION=add\\0SUBSYSTEM=drm\\0SEQNUM=1\\0")
+    'drm'
+    """
+    for field in event.split(b"\0"):
+        if field.startswith(b"SUBSYSTEM="):
+            return field[10:].decode("utf-8", "replace")
+    return ""
+
+
+def _received(listener: socket.socket, subsystems: Collection[str]) -> bool:
+    """Whether one of the waiting events is of a subsystem; all are taken off the socket."""
+    found = False
+    while True:
+        try:
+            event, sender = listener.recvfrom(_SIZE)
+        except BlockingIOError:
+            return found
+        except OSError as fault:
+            if fault.errno != errno.ENOBUFS:
+                raise
+            found = True  # events were lost, perhaps ours
+            continue
+        # Programs can send to this group too; the kernel's own address is 0.
+        if not (isinstance(sender, tuple) and sender[0]):
+            found = found or subsystem(event) in subsystems
