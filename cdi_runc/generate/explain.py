@@ -88,7 +88,7 @@ def _candidate(each: Candidate, made: Generated, step: Step | None) -> Told:
         "nodes": device_nodes([each.edits]),
         "notes": [
             *each.notes,
-            *(note.text for note in made.notes if note.device in each.names and note.text not in each.notes),
+            *(note.text for note in made.notes if each.path in note.text),
         ],
         "result": result,
     }

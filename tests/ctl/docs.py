@@ -1,4 +1,5 @@
-"""The examples of docs/cdictl.md: run on a small host of their own, so that the page shows what cdictl prints.
+"""The examples of docs/cdictl.md and docs/generate.md: run on a small host of their own, so that a page shows what
+cdictl prints.
 
 A block marked `<!-- file: PATH -->` is a file of that host, a block of `console` a session on it: `$ ` begins a
 command, `...` stands for whatever differs from host to host. `python -m tests.ctl.docs` writes the outputs anew.
@@ -15,7 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "cdictl.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = (DOCS / "cdictl.md", DOCS / "generate.md")
 BIN = Path(sys.executable).parent
 
 _BLOCK = re.compile(
@@ -78,14 +80,15 @@ def _session(text: str, start: int, root: Path) -> Iterator[Example]:
 
 
 def main() -> None:
-    """Put what the examples print now into the page, where it shows something else."""
-    page = PAGE.read_text("utf-8")
-    with tempfile.TemporaryDirectory() as root:
-        for example in reversed(list(examples(page, Path(root)))):
-            if not example.holds:
-                start, end = example.place
-                page = page[:start] + example.printed + page[end:]
-    PAGE.write_text(page, "utf-8")
+    """Put what the examples print now into the pages, where they show something else."""
+    for path in PAGES:
+        page = path.read_text("utf-8")
+        with tempfile.TemporaryDirectory() as root:
+            for example in reversed(list(examples(page, Path(root)))):
+                if not example.holds:
+                    start, end = example.place
+                    page = page[:start] + example.printed + page[end:]
+        path.write_text(page, "utf-8")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ def test_the_schema_is_one() -> None:
         ["doctor"],
         ["render", "docker", "vendor.com/nic=0"],
         ["render", "lxc", "vendor.com/nic=0"],
+        ["generate"],
+        ["recipes", "list"],
         ["version"],
     ],
     ids=" ".join,
@@ -54,6 +56,15 @@ def test_data_are_as_promised(cdictl: Cdictl, spec_dir: Path, tmp_path: Path, ar
     config.write_text(json.dumps({"annotations": {"cdi.k8s.io/x": "vendor.com/nic=0"}}))
     result = cdictl("-o", "json", *(str(config) if word == "CONFIG" else word for word in args))
     check(args[0], result.stdout)
+
+
+@pytest.mark.parametrize(("name", "args"), [("files", ["--check"]), ("explain", ["--explain", "kvm"])])
+def test_data_of_generate_are_as_promised(cdictl: Cdictl, tmp_path: Path, name: str, args: list[str]) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "kvm").touch()
+    result = cdictl("-o", "json", "generate", "--root", tmp_path, *args)
+    check(f"generate-{name}", result.stdout)
+    assert json.loads(result.stdout) not in ({"files": []}, {"explained": []})
 
 
 def test_data_of_engines_are_as_promised(cdictl: Cdictl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

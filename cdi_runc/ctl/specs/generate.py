@@ -14,7 +14,6 @@ from cdi_runc import parse_spec
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, echo_table, painted, printable
 from cdi_runc.ctl.specs.engine_gids import engines_take_gids, has_gids
-from cdi_runc.ctl.words import nearest
 from cdi_runc.generate.changes import changes
 from cdi_runc.generate.collection import Recipes, recipes
 from cdi_runc.generate.files import OUTPUT_DIRECTORY, Step, has_file_of_ours, old_spec, steps, take
@@ -22,6 +21,7 @@ from cdi_runc.generate.recipe import Recipe
 from cdi_runc.generate.specs import Generated, chosen, generated
 from cdi_runc.generate.text import device_nodes, document
 from cdi_runc.generate.tree import Tree
+from cdi_runc.host.missing import nearest
 
 _DONE = {"write": "written", "remove": "removed"}
 
@@ -144,7 +144,7 @@ def show(look: Look, words: Sequence[str], output: str) -> None:
         for spec in specs:
             click.echo(document(spec), nl=False)
     else:
-        rows = [_row(spec) for spec in specs]
+        rows = [_row(one) for one in look.made if one.spec]
         echo_table(("KIND", "DEVICES", "NAMES", "NODES"), rows)
     for line in (*look.lines, *((*look.yielding, *_nothing(look, words)) if output == "table" else ())):
         echo_aside(line)
@@ -218,13 +218,14 @@ def _say(step: Step, row: dict[str, Any], mode: str) -> None:
                 echo_folded(f"    {printable(line)}", 8)
 
 
-def _row(spec: Any) -> tuple[str, str, str, str]:
+def _row(made: Generated) -> tuple[str, str, str, str]:
+    spec: Any = made.spec
     names = [device["name"] for device in spec["devices"]]
     nodes = device_nodes([spec.get("containerEdits", {}), *(device["containerEdits"] for device in spec["devices"])])
     interfaces = [
         net["hostInterfaceName"] for device in spec["devices"] for net in device["containerEdits"].get("netDevices", ())
     ]
-    return spec["kind"], str(len(names)), ", ".join(names), ", ".join(dict.fromkeys([*nodes, *interfaces])) or "-"
+    return made.kind, str(len(made.devices)), ", ".join(names), ", ".join(dict.fromkeys([*nodes, *interfaces])) or "-"
 
 
 def _nothing(look: Look, words: Sequence[str]) -> Iterator[str]:

@@ -10,12 +10,12 @@ import click
 
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_table
-from cdi_runc.ctl.words import nearest
 from cdi_runc.generate.collection import recipes as recipes_of
 from cdi_runc.generate.recipe import InvalidRecipe, parse
 from cdi_runc.generate.specs import chosen
 from cdi_runc.generate.tree import Tree
 from cdi_runc.generate.udev import rules
+from cdi_runc.host.missing import nearest
 
 _ROOT = click.option("--root", metavar="DIR", default="/", help="The host's files are below this directory.")
 

@@ -44,7 +44,7 @@ def test_the_table(generate: Generate) -> None:
     assert [line.split() for line in generate().stdout.splitlines()] == [
         ["KIND", "DEVICES", "NAMES", "NODES"],
         ["host.local/kvm", "1", "kvm", "/dev/kvm"],
-        ["host.local/usb", "4", "1234:abcd:A,", "1-1,", "1-2,", "all", "/dev/bus/usb/001/001,", "/dev/bus/usb/001/002"],
+        ["host.local/usb", "2", "1234:abcd:A,", "1-1,", "1-2,", "all", "/dev/bus/usb/001/001,", "/dev/bus/usb/001/002"],
     ]
 
 
@@ -92,8 +92,7 @@ def test_a_foreign_file_is_refused_and_the_others_are_written(generate: Generate
     done = generate("--write")
     assert done.exit_code == 1
     assert done.stderr.splitlines() == [
-        f"cdictl: {root}/run/cdi/cdictl-host.local-kvm.yaml: "
-        "this file was not made by cdictl generate: move it away"
+        f"cdictl: {root}/run/cdi/cdictl-host.local-kvm.yaml: this file was not made by cdictl generate: move it away"
     ]
     assert files(root) == ["cdictl-host.local-kvm.yaml", "cdictl-host.local-usb.yaml"]
 
