@@ -6,7 +6,7 @@ SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps engines engines-newer clean-roots kubernetes-tools venv demo test test-unit lint vectors bench install uninstall \
-    deb rpm wheel pyz image manifests release clean clean-all announce
+    deb rpm wheel pyz image manifests protos release clean clean-all announce
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ wheel: venv ## build dist/cdi_runc-VERSION-py3-none-any.whl, and the source arch
 
 pyz: venv   ## build dist/cdi-runc.pyz, which installs itself on a host that has nothing but Python
 	@PIP=$(BIN)/pip packaging/pyz/build dist
+
+protos: venv ## make the Python modules of the .proto files anew
+	@packaging/dev/compile-protos $(BIN)/python
 
 manifests:  ## write packaging/kubernetes/manifests/ anew from the chart (HELM=helm)
 	@packaging/kubernetes/render

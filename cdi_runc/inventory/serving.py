@@ -6,17 +6,22 @@ raises as `Refused` is the text that the other side gets.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+import socket
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
+from grpclib.protocol import H2Protocol
 from grpclib.server import Server, Stream
 
+CLOSE_TIME = 2.0  # seconds for the last answers to leave
 MAX_PATH = 107  # bytes of a socket's path, unix(7): sun_path without its end
 
 # grpclib tells of each call that the other side breaks off, which is how an agent that goes away looks to us.
@@ -64,14 +69,8 @@ async def served(path: str, methods: Methods) -> AsyncIterator[None]:
 
     The socket is for its owner only. Raises OSError.
     """
-    if len(os.fsencode(path)) > MAX_PATH:
-        raise OSError(f"{path}: the path of a socket can have {MAX_PATH} bytes: name a directory with a shorter path")
-    server = Server([_Service(methods)])
-    before = os.umask(0o177)
-    try:
-        await server.start(path=path)
-    finally:
-        os.umask(before)
+    server = _Server([_Service(methods)])
+    await server.start(sock=_bound(path))
     own = socket_identity(path)
     try:
         yield
@@ -79,7 +78,25 @@ async def served(path: str, methods: Methods) -> AsyncIterator[None]:
         if own is not None and socket_identity(path) == own:
             os.unlink(path)
         server.close()
-        await server.wait_closed()
+        # A client that reads no more must not keep us.
+        await asyncio.wait([asyncio.ensure_future(server.wait_closed())], timeout=CLOSE_TIME)
+
+
+def _bound(path: str) -> socket.socket:
+    if len(os.fsencode(path)) > MAX_PATH:
+        raise OSError(f"{path}: the path of a socket can have {MAX_PATH} bytes: name a directory with a shorter path")
+    if socket_identity(path):
+        os.unlink(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # the process's, so nothing may be awaited until it is back
+    try:
+        bound.bind(path)
+    except OSError as error:
+        bound.close()
+        raise OSError(error.errno, error.strerror, path) from None
+    finally:
+        os.umask(before)
+    return bound
 
 
 def socket_identity(path: str) -> tuple[int, int, int] | None:
@@ -112,6 +129,25 @@ class _Service:
 
     def __mapping__(self) -> dict[str, Handler]:
         return dict(self._methods)
+
+
+class _Server(Server):
+    """grpclib's server lets connections be when it closes, since its process usually ends then; ours does not."""
+
+    def __init__(self, handlers: Collection[_Service]) -> None:
+        super().__init__(handlers)
+        self._protocols: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
+
+    def _protocol_factory(self) -> H2Protocol:
+        protocol = super()._protocol_factory()
+        self._protocols.add(protocol)
+        return protocol
+
+    def close(self) -> None:
+        super().close()
+        for protocol in list(self._protocols):
+            if hasattr(protocol, "processor"):  # which it has from the moment on when it is connected
+                protocol.processor.close()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from grpclib.client import Channel, UnaryStreamMethod, UnaryUnaryMethod
-from grpclib.exceptions import GRPCError
+from grpclib.exceptions import GRPCError, StreamTerminatedError
 
 from cdi_runc.inventory.serving import MAX_PATH, Refused, served, socket_name, streaming, unary
 
@@ -122,3 +122,42 @@ def test_names_of_sockets_fit_and_differ(directory: str, length: int) -> None:
     names = {socket_name(directory, "cdi-", f"vendor.com/{'x' * length}{end}") for end in "ab"}
     assert len(names) == 2
     assert all(len(os.path.join(directory, name)) <= MAX_PATH and "/" not in name for name in names)
+
+
+def test_the_end_of_the_server_ends_its_connections(tmp_path: Path) -> None:
+    """The agent may go on, in the same process; it must learn that nobody serves it any more."""
+
+    async def run() -> None:
+        path = str(tmp_path / "s")
+        async with served(path, {"/t.T/Wait": streaming(StringValue, StringValue, _silent)}):
+            channel = Channel(path=path)
+            method = UnaryStreamMethod(channel, "/t.T/Wait", StringValue, StringValue)
+            stream = await method.open().__aenter__()
+            await stream.send_message(StringValue(), end=True)
+            assert await asyncio.wait_for(stream.recv_message(), LIMIT)
+        with pytest.raises((StreamTerminatedError, GRPCError)):
+            await asyncio.wait_for(stream.recv_message(), LIMIT)
+        channel.close()
+
+    asyncio.run(run())
+
+
+async def _silent(request: StringValue) -> AsyncGenerator[StringValue, None]:
+    yield request
+    await asyncio.Event().wait()
+
+
+def test_servers_that_start_at_once_leave_the_umask_alone(tmp_path: Path) -> None:
+    async def one(number: int) -> None:
+        async with served(str(tmp_path / str(number)), {}):
+            await asyncio.sleep(0)
+
+    async def run() -> None:
+        await asyncio.gather(*map(one, range(5)))
+
+    before = os.umask(0o022)
+    try:
+        asyncio.run(run())
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)

@@ -1,0 +1,93 @@
+"""cdi-node, the program that offers a node's CDI devices to Kubernetes for as long as it runs.
+
+SIGTERM ends it and leaves all as it is, since another instance may come; SIGUSR1 withdraws everything first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cdi_runc import __version__
+from cdi_runc.host import settings
+from cdi_runc.host.places import SYSTEM_CONFIG
+
+if TYPE_CHECKING:
+    from cdi_runc.kubernetes.node import Node
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; an error is one line."""
+    options = _parser().parse_args(arguments)
+    try:
+        from cdi_runc.kubernetes import node as nodes
+    except ModuleNotFoundError as error:
+        sys.exit(f"cdi-node: there is no Python module {error.name}: install cdi-runc with them: cdi-runc[nodes]")
+    try:
+        node = nodes.Node(options, _spec_dirs(options), say)
+        asyncio.run(_until_signalled(node))
+    except (OSError, ValueError) as error:
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        sys.exit(f"cdi-node: {where}{getattr(error, 'strerror', None) or error}")
+
+
+def say(line: str) -> None:
+    """For the journal, or `kubectl logs`."""
+    print(f"cdi-node: {line}", file=sys.stderr, flush=True)
+
+
+async def _until_signalled(node: Node) -> None:
+    loop = asyncio.get_running_loop()
+    end: asyncio.Future[bool] = loop.create_future()  # whether to withdraw
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        loop.add_signal_handler(number, _settle, end, number == signal.SIGUSR1)
+    serving = asyncio.ensure_future(node.serve())
+    either: list[asyncio.Future[Any]] = [serving, end]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        if end.result():
+            await node.withdraw()
+        serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+def _settle(end: asyncio.Future[bool], withdraw: bool) -> None:
+    if not end.done():
+        end.set_result(withdraw)
+
+
+def _spec_dirs(options: argparse.Namespace) -> Iterable[str]:
+    found: Iterable[str] = options.spec_dir or settings.read(SYSTEM_CONFIG)["spec-dirs"]
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cdi-node",
+        allow_abbrev=False,
+        description="Offer the CDI devices of this node to Kubernetes: as extended resources, by claims, or both.",
+    )
+    parser.add_argument("how", choices=["device-plugin", "dra", "both"], help="how pods ask for a device")
+    parser.add_argument("--kubelet-dir", default="/var/lib/kubelet", metavar="DIR", help="the kubelet's (%(default)s)")
+    parser.add_argument(
+        "--spec-dir", action="append", metavar="DIR", help="where CDI specs are; may be repeated, the last wins"
+    )
+    parser.add_argument("--kubeconfig", metavar="FILE", help="how to reach the cluster; in a pod, its service account")
+    parser.add_argument(
+        "--node-name",
+        default=os.environ.get("NODE_NAME") or platform.node().lower(),
+        metavar="NAME",
+        help="this node's name in the cluster (%(default)s)",
+    )
+    parser.add_argument("--host-root", default="/", metavar="DIR", help="where the host's root is (%(default)s)")
+    parser.add_argument("--listen", metavar="[HOST:]PORT", help="serve /readyz, /healthz and /metrics there")
+    parser.add_argument("--version", action="version", version=f"cdi-node {__version__}")
+    return parser
