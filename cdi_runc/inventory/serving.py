@@ -79,7 +79,11 @@ async def served(path: str, methods: Methods) -> AsyncIterator[None]:
             os.unlink(path)
         server.close()
         # A client that reads no more must not keep us.
-        await asyncio.wait([asyncio.ensure_future(server.wait_closed())], timeout=CLOSE_TIME)
+        closed = asyncio.ensure_future(server.wait_closed())
+        try:
+            await asyncio.wait([closed], timeout=CLOSE_TIME)
+        finally:
+            closed.cancel()
 
 
 def _bound(path: str) -> socket.socket:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import platform
 import signal
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cdi_runc import __version__
 from cdi_runc.host import settings
 from cdi_runc.host.places import SYSTEM_CONFIG
+from cdi_runc.inventory.ending import end
 
 if TYPE_CHECKING:
     from cdi_runc.kubernetes.node import Node
@@ -45,23 +45,22 @@ def say(line: str) -> None:
 
 async def _until_signalled(node: Node) -> None:
     loop = asyncio.get_running_loop()
-    end: asyncio.Future[bool] = loop.create_future()  # whether to withdraw
+    signalled: asyncio.Future[bool] = loop.create_future()  # whether to withdraw
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        loop.add_signal_handler(number, _settle, end, number == signal.SIGUSR1)
+        loop.add_signal_handler(number, _settle, signalled, number == signal.SIGUSR1)
     serving = asyncio.ensure_future(node.serve())
-    either: list[asyncio.Future[Any]] = [serving, end]
+    either: list[asyncio.Future[Any]] = [serving, signalled]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if not serving.done():
-        if end.result():
-            await node.withdraw()
-        serving.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
+    if serving.done():
+        serving.result()
+    elif signalled.result():
+        await node.withdraw()
+    await end([serving])
 
 
-def _settle(end: asyncio.Future[bool], withdraw: bool) -> None:
-    if not end.done():
-        end.set_result(withdraw)
+def _settle(signalled: asyncio.Future[bool], withdraw: bool) -> None:
+    if not signalled.done():
+        signalled.set_result(withdraw)
 
 
 def _spec_dirs(options: argparse.Namespace) -> Iterable[str]:

@@ -11,11 +11,12 @@ import contextlib
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
+from cdi_runc.inventory.ending import end
 from cdi_runc.inventory.serving import served, socket_identity, socket_name
 from cdi_runc.inventory.tree import Tree
 from cdi_runc.inventory.watching import Watch
@@ -71,9 +72,7 @@ class DevicePlugins:
                 self._something_happened()
         finally:
             self._watch.close()
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await end(self._tasks.values())
 
     async def withdraw(self) -> None:
         """Tell the kubelet that there is nothing any more: before the plugins go for good."""
@@ -104,17 +103,14 @@ class DevicePlugins:
                 self._tasks[kind] = asyncio.create_task(self._keep(self.plugins[kind]))
         await self._parting(gone)
         for plugin in gone:
-            task = self._tasks.pop(plugin.kind)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end([self._tasks.pop(plugin.kind)])
             del self.plugins[plugin.kind]
 
     async def _parting(self, plugins: list[Plugin]) -> None:
         told = [asyncio.ensure_future(plugin.until_told()) for plugin in plugins if plugin.kind in self.registered]
         if told:
-            _, late = await asyncio.wait(told, timeout=PARTING_TIME)
-            for task in late:
-                task.cancel()
+            await asyncio.wait(told, timeout=PARTING_TIME)
+            await end(told)
 
     async def _keep(self, plugin: Plugin) -> None:
         """Serve and register one plugin, again and again."""
@@ -174,9 +170,7 @@ class DevicePlugins:
                 overdue = asyncio.get_running_loop().time() - started >= STREAM_TIME
                 if overdue and not plugin.listening.is_set():
                     raise NotRegistered("the kubelet took it and asks for no devices")
-                changed = asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait([lost, changed], return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
+                await self._wait_for_change([lost])
         finally:
             late.cancel()
             lost.cancel()
@@ -185,11 +179,17 @@ class DevicePlugins:
         """Wait for so long, or until the kubelet's socket is another."""
         before, end = socket_identity(self.kubelet), asyncio.get_running_loop().time() + seconds
         while (left := end - asyncio.get_running_loop().time()) > 0:
-            changed = asyncio.ensure_future(self._changed.wait())
-            await asyncio.wait([changed], timeout=left)
-            changed.cancel()
+            await self._wait_for_change([], left)
             if socket_identity(self.kubelet) not in (None, before):
                 return
+
+    async def _wait_for_change(self, others: list[asyncio.Future[Any]], limit: float | None = None) -> None:
+        """Wait until something happened to the sockets, or one of the others is done, or so many seconds are over."""
+        changed = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait([changed, *others], timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
 
     def _something_happened(self) -> None:
         if self._watch:

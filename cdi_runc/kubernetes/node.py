@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 
+from cdi_runc.inventory.ending import end
 from cdi_runc.inventory.stock import Stock
 from cdi_runc.inventory.tree import Tree
 from cdi_runc.kubernetes import metrics
@@ -80,6 +81,4 @@ async def _together(jobs: Iterable[object]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from cdi_runc.inventory.ending import end
 from cdi_runc.inventory.inventory import Inventory
 from cdi_runc.inventory.stock import Stock
 from tests.inventory.conftest import Host
@@ -25,8 +26,7 @@ async def kept(host: Host) -> AsyncIterator[AsyncIterator[Inventory]]:
     try:
         yield follower
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end([keeping])
 
 
 def faults(inventory: Inventory) -> dict[str, bool]:
@@ -121,8 +121,7 @@ def test_a_noise_in_a_directory_of_nodes_is_no_sign(host: Host) -> None:
         (host.root / "dev/other").unlink()
         (host.specs / "notes.txt").write_text("")
         await asyncio.sleep(0)
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end([keeping])
         return stock._sign.is_set()
 
     assert not asyncio.run(scenario())

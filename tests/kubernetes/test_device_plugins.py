@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 import pytest
 from grpclib.exceptions import GRPCError
 
+from cdi_runc.inventory.ending import end
 from cdi_runc.inventory.stock import Stock
 from cdi_runc.kubernetes import device_plugins
 from cdi_runc.kubernetes.device_plugins import DevicePlugins
 from tests.inventory.conftest import Host
-from tests.kubernetes.kubelet import Kubelet, until
+from tests.kubernetes.kubelet import LIMIT, Kubelet, until
 
 GPU = "vendor.com/gpu"
 
@@ -39,9 +40,7 @@ class Node:
         try:
             yield plugins
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait_for(end(tasks), LIMIT)
 
 
 @pytest.fixture
