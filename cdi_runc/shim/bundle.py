@@ -46,7 +46,7 @@ class Config:
             self._file = posix.open(self.name, _READ | posix.O_NOFOLLOW, dir_fd=self.directory)
             self._found = posix.fstat(self._file)
             self._before = _content(self._file, self._found)
-            self._document = _document(self._before)
+            self._document = document(self._before)
             self.data = _object(self._document.value)
         except OSError as error:
             linked = self._is_link()
@@ -191,7 +191,8 @@ def _content(descriptor: int, found: posix.stat_result) -> bytes:
     return data
 
 
-def _document(data: bytes) -> Document:
+def document(data: bytes) -> Document:
+    """The JSON in these bytes; ValueError says what is wrong with them."""
     try:
         return Document(data.decode())
     except UnicodeDecodeError as error:

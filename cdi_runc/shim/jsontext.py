@@ -1,78 +1,86 @@
-"""HOT. JSON to data and back, without loss: what stands in a config.json that we do not know comes out as it went in.
+"""HOT. JSON to data and back, without loss: what is in a config.json that we do not know comes out as it went in.
 
-Uses the C scanner and encoder of `_json`, which start 7 ms sooner than the module `json` around them. Numbers keep
-every digit: integers are Python's own, and a float, which OCI knows nowhere but which may stand in a field that is not
-OCI's, is carried as a whole number that stands for its text.
+Uses the C scanner and encoder of `_json`, which start 7 ms sooner than the module `json` around them. Nobody promises
+that these stay as they are, so whatever goes wrong with them is left to jsonslow.py, which needs `json` alone.
 """
 
 import _json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Number(str):
+    """A number as the text has it, where Python's own would lose digits: each float, and very long integers."""
+
+    __slots__ = ()
 
 
 class Document:
     """One JSON text, as data.
 
-    value: what `json.loads` would give, but that floats are stand-ins (whole numbers that occur nowhere in the text).
+    value: what `json.loads` would give, but that floats are `Number`s, and that a key that is there twice means what it
+    means to the runtimes in Go (see jsonslow.py).
     """
 
-    __slots__ = ("_floats", "_stand_in", "value")
+    __slots__ = ("_has_numbers", "value")
+
+    value: "Any"
 
     def __init__(self, text: str) -> None:
         """Read `text`; ValueError says what is wrong with it."""
-        self._floats: list[str] = []
-        self._stand_in = ""
-        if text.startswith("\ufeff"):
-            raise ValueError("it starts with a byte order mark (BOM); save the file as UTF-8 without one")
-        scan = _json.make_scanner(_Context(self, text))  # type: ignore[arg-type]  # it has what is asked for
+        context = _Context()
         try:
+            scan = _json.make_scanner(context)  # type: ignore[arg-type]  # it has what is asked for
             self.value, end = scan(text, _skip(text, 0))
-        except (StopIteration, SystemError):
-            # The scanner takes its exception from json.decoder, and SystemError is what it gives without.
-            raise ValueError(_what_is_wrong(text)) from None
+            done = _skip(text, end) == len(text) and not context.has_doubles
         except RecursionError:
             raise ValueError("nested too deeply") from None
-        if _skip(text, end) != len(text):
-            raise ValueError(_what_is_wrong(text))
+        except Exception:  # the text is at fault, or `_json` has changed
+            done = False
+        self._has_numbers = context.has_numbers or not done
+        if not done:
+            from cdi_runc.shim import jsonslow
+
+            self.value = jsonslow.read(text)
 
     def text(self) -> str:
-        """The value as JSON, all ASCII, with the floats of the text it was read from."""
-        encoder = _json.make_encoder({}, _refuse, _json.encode_basestring_ascii, None, ":", ",", False, False, False)
-        text = "".join(encoder(self.value, 0))
-        for index, number in enumerate(self._floats):
-            text = text.replace(self._stand_in + f"{index:09}", number, 1)
-        return text
+        """The value as JSON, all ASCII, with the numbers of the text it was read from."""
+        encode_text = _encoded if self._has_numbers else _json.encode_basestring_ascii
+        try:
+            encoder = _json.make_encoder({}, _refuse, encode_text, None, ":", ",", False, False, False)
+            return "".join(encoder(self.value, 0))
+        except (AttributeError, SystemError, TypeError):
+            from cdi_runc.shim import jsonslow
 
-    def _keep_float(self, source: str, number: str) -> int:
-        if not self._floats:
-            # A row of nines longer than any in the source can't be part of another number or of a string in it.
-            self._stand_in = "9" * 30
-            while self._stand_in in source:
-                self._stand_in += "9"
-        self._floats.append(number)
-        return int(f"{self._stand_in}{len(self._floats) - 1:09}")
+            return jsonslow.written(self.value)
 
 
 class _Context:
-    """What `_json.make_scanner` wants to find in a JSONDecoder."""
+    """What `_json.make_scanner` expects to find in a JSONDecoder, and what was seen on the way."""
 
     strict = True
     object_hook = None
-    object_pairs_hook = None
+    array_hook = None  # from Python 3.15 on
     parse_int = int
 
-    def __init__(self, document: Document, source: str) -> None:
-        self.parse_float = lambda number: document._keep_float(source, number)
-        self.parse_constant = _refuse_constant
+    def __init__(self) -> None:
         self.memo: dict[str, str] = {}
+        self.has_numbers = self.has_doubles = False
 
+    def parse_float(self, text: str) -> Number:
+        self.has_numbers = True
+        return Number(text)
 
-def _what_is_wrong(text: str) -> str:
-    import json  # slow to start, and only wanted for its words
+    def object_pairs_hook(self, pairs: "list[tuple[str, object]]") -> "dict[str, object]":
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            self.has_doubles = True
+        return made
 
-    try:
-        json.loads(text)
-    except ValueError as error:
-        return str(error)
-    return "not JSON"
+    def parse_constant(self, name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
 
 
 def _skip(text: str, index: int) -> int:
@@ -81,8 +89,8 @@ def _skip(text: str, index: int) -> int:
     return index
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+def _encoded(text: str) -> str:
+    return str(text) if type(text) is Number else _json.encode_basestring_ascii(text)
 
 
 def _refuse(value: object) -> None:

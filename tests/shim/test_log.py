@@ -53,6 +53,11 @@ def test_a_message_is_one_line_of_bounded_length(tmp_path: Path) -> None:
     assert len(line) == log.MAX_LENGTH
 
 
+def test_nothing_that_a_terminal_would_obey_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log.tell("error", "/b/\x1b[31m\x07\x9b\u202e\ud800 gr\u00f6\u00dfe", None, "runc")
+    assert capfd.readouterr().err == "cdi-runc: /b/\\x1b[31m\\x07\\x9b\\u202e\\ud800 gr\u00f6\u00dfe\n"
+
+
 def test_a_log_that_cannot_be_written_is_no_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     call = Call()
     fifo = tmp_path / "fifo"

@@ -1,16 +1,16 @@
 """`cdictl inject`: the edits that cdi-runc makes, made by hand."""
 
-import json
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from cdi_runc.ctl.options import Options, complete_device, output_option
-from cdi_runc.ctl.output import echo_data
-from cdi_runc.shim.bundle import MAX_SIZE, Config
+from cdi_runc.shim.bundle import MAX_SIZE, Config, document
 from cdi_runc.shim.errors import ConfigError
-from cdi_runc.shim.jsontext import Document
+from cdi_runc.shim.jsonslow import written
+from cdi_runc.shim.jsontext import Number
 
 
 @click.command()
@@ -32,18 +32,14 @@ def inject(options: Options, path: str, in_place: bool, names: tuple[str, ...], 
     if in_place:
         config.replace()
     else:
-        echo_data(json.loads(config.text()), output)
+        click.echo(written(config.data, indent=2) if output == "json" else _yaml(config.data), nl=output == "json")
 
 
-class _StandardInput(Document):
+@dataclass(frozen=True)
+class _StandardInput:
     """A config.json that came through a pipe."""
 
-    @property
-    def data(self) -> dict[str, Any]:
-        """The JSON object."""
-        if not isinstance(self.value, dict):
-            raise ConfigError("standard input: not a JSON object")
-        return self.value
+    data: dict[str, Any]
 
 
 def _standard_input() -> _StandardInput:
@@ -53,6 +49,21 @@ def _standard_input() -> _StandardInput:
     if len(text) > MAX_SIZE:
         raise ConfigError(f"standard input: more than {MAX_SIZE} bytes are not read")
     try:
-        return _StandardInput(text.decode())
+        data = document(text).value
     except ValueError as error:
-        raise ConfigError(f"standard input: not JSON: {error}") from None
+        raise ConfigError(f"standard input: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError("standard input: not a JSON object")
+    return _StandardInput(data)
+
+
+def _yaml(data: dict[str, Any]) -> str:
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Writes numbers with every digit that they were read with."""
+
+    Dumper.add_representer(
+        Number, lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", str(number))
+    )
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False)
