@@ -8,17 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data, echo_table
 from cdi_runc.engines import NAMES, journal, launcher, records, registration
 from cdi_runc.engines import engine as engine_of
-from cdi_runc.engines.engine import Engine, EngineError, Found, NotInstalled, Wish
+from cdi_runc.engines import status as engine_status
+from cdi_runc.engines.engine import Engine, EngineError, Found, NewRuntime, NotInstalled, is_root
 
 _ENGINE = click.argument("name", metavar="ENGINE", type=click.Choice(NAMES))
 _CONFIG = click.option("--config", metavar="PATH", help="The engine's config file, if it isn't where it usually is.")
 _RUNTIME = click.option("--runtime-name", default="cdi-runc", show_default=True, help="The engine's name for it.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing, print what would change as a diff.")
+_NATIVE = click.option("--native", is_flag=True, help="The engine's own CDI instead, where it has one.")
 _RESTART = click.option("--restart", is_flag=True, help="Make the running engine read it now.")
 
 
@@ -61,31 +64,26 @@ def list_(output: str) -> None:
 @output_option("table", "json", "yaml")
 @_plainly
 def status(names: tuple[str, ...], output: str) -> None:
-    """Show where cdi-runc is registered, whether the files are as we left them, and what the engine makes of it."""
-    directory = journal.state_directory()
-    for line in journal.settle(directory):
-        click.echo(f"cdictl: {line}", err=True)
-    found = [record for record in records.registrations(directory) if not names or record["engine"] in names]
-    rows: list[dict[str, Any]] = [
-        {
-            "engine": record["engine"],
-            "runtime": record["runtime"],
-            "path": record["path"],
-            "default": record["default"],
-            "engine_says": _verdict(record),
-            "files": [{"path": file["path"], "state": records.state(file)} for file in record["files"]],
-        }
-        for record in found
-    ]
+    """Show where cdi-runc is registered, whether the files are as we left them, and whether the engine knows it.
+
+    The exit status is 1 if a named ENGINE has no registration.
+    """
+    directory = _recovered()
+    everything = records.registrations(directory)
+    found = [record for record in everything if not names or record["engine"] in names]
+    rows = [_status_row(record, everything) for record in found]
     if output != "table":
         echo_data({"registrations": rows}, output)
     elif not rows:
-        click.echo("cdi-runc is not registered with any engine (see: cdictl engine list)")
+        click.echo(f"cdi-runc is not registered with {' or '.join(names) or 'any engine'} (see: cdictl engine list)")
     for row in rows if output == "table" else []:
-        click.echo(f"{row['engine']}: {row['runtime']} is {row['path']}{', the default' if row['default'] else ''}")
+        what = f"{row['runtime']} is {row['path']}{', the default' if row['default'] else ''}"
+        click.echo(f"{row['engine']}: {'its own CDI is turned on' if row['native'] else what}")
         click.echo(f"  the engine: {row['engine_says']}")
         for file in row["files"]:
             click.echo(f"  {file['path']}: {file['state']}")
+    if set(names) - {record["engine"] for record in found}:
+        raise click.exceptions.Exit(1)
 
 
 @engine.command()
@@ -95,6 +93,7 @@ def status(names: tuple[str, ...], output: str) -> None:
 @click.option("--set-as-default", is_flag=True, help="Use it for containers that name no runtime.")
 @_CONFIG
 @click.option("--drop-in", metavar="PATH", help="Write to this file, where the engine reads such files.")
+@_NATIVE
 @_DRY_RUN
 @_RESTART
 @click.option("--force", is_flag=True, help="Take the name even if another runtime has it.")
@@ -103,14 +102,21 @@ def status(names: tuple[str, ...], output: str) -> None:
 def enable(options: Options, /, name: str, runtime_name: str, wrap: str, config: str | None, **how: Any) -> None:
     """Register cdi-runc as a runtime of ENGINE. What its files held before comes back with `disable`."""
     module = engine_of(name)
+    if how["native"]:
+        _refuse_beside_native("runtime_name", "wrap", "set_as_default", "drop_in", "force")
     found = module.find(config)
+    if not how["dry_run"]:
+        _say_which(found, config)
+    if how["native"]:
+        _enable_native(module, found, how["dry_run"], how["restart"])
+        return
     behind = launcher.behind(wrap, module.runtimes(found))
     path, scripts = launcher.launcher(behind, runtime_name, options.config)
-    wish = Wish(runtime_name, path, wrap, how["set_as_default"], how["drop_in"])
+    new = NewRuntime(runtime_name, path, wrap, how["set_as_default"], how["drop_in"])
     outcome = registration.enable(
         module,
         found,
-        wish,
+        new,
         scripts,
         directory=journal.state_directory(),
         force=how["force"],
@@ -120,25 +126,62 @@ def enable(options: Options, /, name: str, runtime_name: str, wrap: str, config:
     _report(outcome, f"{name}: {runtime_name} is registered", how["dry_run"])
     if not how["dry_run"]:
         _say_reload(module.reload_command(found, gone=False), name, how["restart"])
-        for line in [*launcher.missing_runtime(behind), *module.advice(found, wish)]:
+        for line in [*launcher.missing_runtime(behind), *module.advice(found, new), *_native_hint(module, found)]:
             click.echo(f"  {line}")
+
+
+def _enable_native(module: Engine, found: Found, dry_run: bool, restart: bool) -> None:
+    directory = journal.state_directory()
+    outcome = registration.enable_native(module, found, directory=directory, dry_run=dry_run, reload=restart)
+    _report(outcome, f"{found.name}: its own CDI is turned on", dry_run)
+    if not dry_run:
+        if outcome.changes and found.running:
+            _say_reload(module.NATIVE.restart_command, found.name, restart)
+        click.echo(f"  ask for a device: {module.NATIVE.request}")
+
+
+def _native_hint(module: Engine, found: Found) -> list[str]:
+    """Whether the engine could do without us."""
+    if found.cdi == "on":
+        return [
+            f"{found.name} {found.version} also injects CDI devices itself, without cdi-runc: {module.NATIVE.request}"
+        ]
+    if found.cdi == "off":
+        return [
+            f"{found.name} {found.version} can inject CDI devices itself: cdictl engine enable {found.name} --native"
+        ]
+    return []
+
+
+def _say_which(found: Found, config: str | None) -> None:
+    """Which of several engines of that name this is about, where that may surprise."""
+    if not is_root() and found.config.startswith(os.path.expanduser("~/")):
+        click.echo(f"{found.name}: this is your own {found.name}, without root; the system's: run this as root")
+    elif found.explicit and config is None:
+        click.echo(f"{found.name}: the running {found.name} uses {found.config}")
 
 
 @engine.command()
 @_ENGINE
 @_RUNTIME
 @_CONFIG
+@_NATIVE
 @_DRY_RUN
 @_RESTART
-@click.option("--force", is_flag=True, help="Even if running containers use it.")
+@click.option("--force", is_flag=True, help="Even if running containers use it, or the engine has doubts.")
 @_plainly
-def disable(name: str, runtime_name: str, config: str | None, dry_run: bool, restart: bool, force: bool) -> None:
+def disable(
+    name: str, runtime_name: str, config: str | None, native: bool, dry_run: bool, restart: bool, force: bool
+) -> None:
     """Take cdi-runc out of ENGINE's files, and put back what was there before."""
-    directory = journal.state_directory()
+    if native:
+        _refuse_beside_native("runtime_name")
+    directory = journal.state_directory() if dry_run else _recovered()
     module = engine_of(name)
-    record = _recorded(directory, name, runtime_name, config)
+    record = _recorded(directory, name, "" if native else runtime_name, config)
     if record is None:
-        click.echo(f"{name}: {runtime_name} is not registered, nothing to do")
+        what = "its own CDI was not turned on here" if native else f"{runtime_name} is not registered"
+        click.echo(f"{name}: {what}, nothing to do")
         return
     found = _found(module, record["config"] if record["explicit"] else None)
     outcome = registration.disable(
@@ -150,9 +193,10 @@ def disable(name: str, runtime_name: str, config: str | None, dry_run: bool, res
         dry_run=dry_run,
         reload=restart,
     )
-    _report(outcome, f"{name}: {runtime_name} is taken out", dry_run)
+    _report(outcome, f"{name}: {'its own CDI is as before' if native else f'{runtime_name} is taken out'}", dry_run)
     if found and not dry_run:
-        _say_reload(module.reload_command(found, gone=True), name, restart)
+        command = module.NATIVE.restart_command if native and found.running else module.reload_command(found, gone=True)
+        _say_reload(command, name, restart)
 
 
 @engine.command()
@@ -165,7 +209,7 @@ def disable(name: str, runtime_name: str, config: str | None, dry_run: bool, res
 @_plainly
 def test(options: Options, /, name: str, runtime_name: str, config: str | None, image: str | None, output: str) -> None:
     """Start a throw-away container with a harmless device through ENGINE, and say what works."""
-    from cdi_runc.engines import trial
+    from cdi_runc.engines.trials import trial
     from cdi_runc.host import places, settings
 
     module = engine_of(name)
@@ -214,19 +258,27 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     return row["engine"], row["version"], running, row["cdi"], registered or "-", row["config"]
 
 
-def _verdict(record: records.Registration) -> str:
-    """Does the engine, asked now, know the registered runtime?"""
-    module = engine_of(record["engine"])
-    try:
-        known = module.runtimes(module.find(record["config"] if record["explicit"] else None))
-    except EngineError as fault:
-        return str(fault)
-    handler = known.handlers.get(record["runtime"])
-    if not handler or handler["path"] != record["path"]:
-        return f"does not know {record['runtime']} (any more)"
-    if record["default"] and known.default != record["runtime"]:
-        return f"knows it, but its default is {known.default}"
-    return "knows it"
+def _status_row(record: records.Registration, everything: list[records.Registration]) -> dict[str, Any]:
+    files = [{"path": file["path"], "state": records.state(file, everything)} for file in record["files"]]
+    says = engine_status.verdict(engine_of(record["engine"]), record)
+    row = {key: record[key] for key in ("engine", "runtime", "path", "default", "native")}
+    return {**row, "engine_says": says, "files": files}
+
+
+def _recovered() -> str:
+    """The state directory, after a change that was cut short is rolled back."""
+    directory = journal.state_directory()
+    for line in journal.recover_pending(directory):
+        click.echo(f"cdictl: {line}", err=True)
+    return directory
+
+
+def _refuse_beside_native(*names: str) -> None:
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"--native is about the engine's own CDI, without a runtime: leave {option} out")
 
 
 def _recorded(directory: str, name: str, runtime: str, config: str | None) -> records.Registration | None:

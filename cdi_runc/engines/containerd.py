@@ -1,4 +1,4 @@
-"""containerd: a runtime handler of the CRI plugin in config.toml (schema 2, or 3 and 4 with containerd 2).
+"""containerd: a runtime handler of the CRI plugin in config.toml (schema 1 to 4).
 
 containerd 1.x lets an imported file replace the whole CRI section, and a `runtimes` table replace the built-in `runc`;
 so there the handler goes into the file itself, and `runc` beside it. From 2.0 on imports merge, and it is a drop-in.
@@ -8,47 +8,60 @@ A new handler has none of the options of the one it stands for (SystemdCgroup ..
 from __future__ import annotations
 
 import fnmatch
+import glob
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from cdi_runc.engines import monitors, values
+from cdi_runc.engines import monitors, processes, values
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import (
+    ANNOTATION,
+    CRI_REQUEST,
+    DEVICE,
     EngineError,
     FilePlan,
     Found,
+    Native,
+    NewRuntime,
     Put,
     Runtimes,
-    Trial,
     Value,
-    Wish,
     is_root,
     pod_request,
     release,
     user_config_home,
 )
+from cdi_runc.engines.processes import Process
 
 ANNOTATIONS = "cdi.k8s.io/*"
-_NAMESPACE = "cdi-runc-test"
 
-PARTING: tuple[Put, ...] = ()
+TO_FORGET: tuple[Put, ...] = ()
+
+_CDI_SINCE = (1, 7)
+_MERGES_SINCE = (2,)
+# What the CRI plugin is called in `disabled_plugins`, by schema; and where its settings are.
+_CRI_NAMES = ("cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime", "io.containerd.cri.v1.images")
 
 
 def find(config: str | None) -> Found:
-    """containerd on this host; `config` is another config.toml than the usual one."""
+    """containerd on this host; `config` is another config.toml than the one that containerd uses."""
     path = binary("containerd", "containerd")
     number = version(ask([path, "--version"]))
-    main = os.path.abspath(config or _default_config())
+    usual = _default_config()
+    running = _daemons()
+    main = os.path.abspath(config or _config_in_use(running, usual))
+    daemon = next((process for process in running if _config_of(process, usual) == main), None)
     return Found(
         name="containerd",
         binary=path,
         version=number,
         config=main,
-        running=_answers(main),
+        running=daemon is not None or _answers(main),
         cdi=_cdi(number, _cri(_dump(path, main))),
-        explicit=config is not None,
+        explicit=config is not None or main != usual,
+        pid=daemon.pid if daemon else None,
     )
 
 
@@ -63,40 +76,47 @@ def runtimes(found: Found) -> Runtimes:
     return Runtimes(str(settings.get("default_runtime_name") or ""), handlers)
 
 
-def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
+def live(found: Found) -> Runtimes | None:
+    """containerd can't be asked."""
+    return None
+
+
+def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
     """The handler, in a drop-in where imports merge, and the handlers that a first `runtimes` table would hide."""
-    main = _read(found)
-    section = ("plugins", _plugin(main), "containerd")
+    main, version_puts = _read(found)
+    _refuse_without_cri(found)
+    section = (*plugin(main), "containerd")
     start = f"version = {main['version']}\n"  # of a file that isn't there yet
-    puts = [Put((*section, "runtimes", wish.runtime), handler(known, wish))]
-    if wish.default:
-        puts.append(Put((*section, "default_runtime_name"), wish.runtime))
-    hidden = [Put((*section, "runtimes", name), _plain(how), "spare") for name, how in known.handlers.items()]
-    if found.release < (2,):
-        if wish.drop_in:
+    puts = [Put((*section, "runtimes", new.name), handler(known, new))]
+    if new.default:
+        puts.append(Put((*section, "default_runtime_name"), new.name))
+    hidden = [Put((*section, "runtimes", name), _plain(how), "if-absent") for name, how in known.handlers.items()]
+    if found.release < _MERGES_SINCE:
+        if new.drop_in:
             raise EngineError(f"containerd {found.version} does not merge drop-ins with its file: leave --drop-in out")
-        return [FilePlan(found.config, "toml", (*hidden, *puts), start)]
-    path = wish.drop_in or os.path.join(os.path.dirname(found.config), "conf.d", f"50-{wish.runtime}.toml")
+        _refuse_replaced(found, main)
+        return [FilePlan(found.config, "toml", (*version_puts, *hidden, *puts), start)]
+    path = new.drop_in or os.path.join(os.path.dirname(found.config), "conf.d", f"50-{new.name}.toml")
     if not _table(main, *section, "runtimes"):
         puts = [*hidden, *puts]
     drop_in = FilePlan(path, "toml", tuple(puts), start)
     if _imported(found.config, main, path):
         return [drop_in]
-    return [drop_in, FilePlan(found.config, "toml", (Put(("imports",), path, "item"),), start)]
+    return [drop_in, FilePlan(found.config, "toml", (*version_puts, Put(("imports",), path, "item")), start)]
 
 
-def handler(known: Runtimes, wish: Wish) -> dict[str, Value]:
+def handler(known: Runtimes, new: NewRuntime) -> dict[str, Value]:
     """All that the handler it stands for has, with our binary, and the annotations let through to config.json."""
-    base = known.handlers.get(os.path.basename(wish.wraps)) or known.handlers.get(known.default) or {}
-    new = _plain(base)
-    options = new.get("options")
-    new.setdefault("runtime_type", "io.containerd.runc.v2")
+    base = known.handlers.get(os.path.basename(new.wraps)) or known.handlers.get(known.default) or {}
+    table = _plain(base)
+    options = table.get("options")
+    table.setdefault("runtime_type", "io.containerd.runc.v2")
     for name in ("pod_annotations", "container_annotations"):
         patterns = base.get(name)
         kept = [str(pattern) for pattern in patterns if pattern != ANNOTATIONS] if isinstance(patterns, list) else []
-        new[name] = [*kept, ANNOTATIONS]
-    new["options"] = {**(options if isinstance(options, Mapping) else {}), "BinaryName": wish.path}
-    return new
+        table[name] = [*kept, ANNOTATIONS]
+    table["options"] = {**(options if isinstance(options, Mapping) else {}), "BinaryName": new.path}
+    return table
 
 
 def reload(found: Found, runtime: str | None) -> None:
@@ -112,26 +132,21 @@ def reload_command(found: Found, gone: bool) -> str:
     """Containers go on running meanwhile."""
     if not found.running:
         return ""
-    return "it is restarted" if found.explicit else "systemctl restart containerd, or --restart"
+    return "a restart of containerd" if found.explicit else "systemctl restart containerd, or --restart"
 
 
-def advice(found: Found, wish: Wish) -> list[str]:
-    """How to ask for a device, and whether CRI is there at all."""
-    said = []
-    disabled = _dump(found.binary, found.config).get("disabled_plugins")
-    if isinstance(disabled, list) and {"cri", "io.containerd.grpc.v1.cri"} & set(disabled):
-        said.append("the CRI plugin is in disabled_plugins: Kubernetes can't use this containerd until it is taken out")
-    ctr = f"or: ctr run --runc-binary {wish.path} --annotation cdi.k8s.io/x=vendor.com/class=name ..."
-    return [*said, pod_request(wish.runtime), ctr]
+def advice(found: Found, new: NewRuntime) -> list[str]:
+    """How to ask for a device."""
+    return [pod_request(new.name), f"or: ctr run --runc-binary {new.path} --annotation {ANNOTATION}={DEVICE} ..."]
 
 
-def mine(command: Sequence[str]) -> bool:
+def owns_monitor(command: Sequence[str]) -> bool:
     """containerd's shim, unless dockerd owns the namespace."""
     namespace = monitors.option(command, "-namespace")
     return namespace is not None and not namespace.endswith("moby")
 
 
-def kept(found: Found, runtime: str) -> list[str]:
+def pods_of(found: Found, runtime: str) -> list[str]:
     """Nothing."""
     return []
 
@@ -141,36 +156,48 @@ def takes_annotations(found: Found) -> bool:
     return True
 
 
-def load_image(found: Found, archive: str, image: str) -> None:
-    """`ctr images import`."""
-    ask([*_ctr(found), "images", "import", *_snapshotter(found), archive])
+def address(config: str) -> str:
+    """The socket of the containerd with this file."""
+    return str(_table(_dump(binary("containerd", "containerd"), config), "grpc").get("address") or "")
 
 
-def start(found: Found, trial: Trial) -> int:
-    """`ctr run --detach` with the handler's binary: the path that `ctr` users take; CRI needs a kubelet."""
-    path = str(runtimes(found).handlers[trial.runtime]["path"])
-    options = ["--detach", "--runc-binary", path, *_snapshotter(found)]
-    options += [f"--annotation={key}={value}" for key, value in trial.annotations.items()]
-    options += [f"--mount=type=bind,src={source},dst={target},options=rbind" for target, source in trial.mounts.items()]
-    options += [f"--env={key}={value}" for key, value in trial.env.items()]
-    ask([*_ctr(found), "run", *options, trial.image, trial.container, *trial.command])
-    tasks = (line.split() for line in ask([*_ctr(found), "tasks", "list"]).splitlines())
-    return next((int(fields[1]) for fields in tasks if fields and fields[0] == trial.container), 0)
+def snapshotter(found: Found) -> str:
+    """The snapshotter that CRI uses, "" where none is set."""
+    return str(_table(_cri(_dump(found.binary, found.config)), "containerd").get("snapshotter") or "")
 
 
-def clean(found: Found, trial: Trial, image: bool) -> None:
-    """Kill the task, remove container and image, and the namespace that held them."""
-    if trial.container in ask([*_ctr(found), "tasks", "list", "--quiet"]).split():
-        ask([*_ctr(found), "tasks", "delete", "--force", trial.container])
-    if trial.container in ask([*_ctr(found), "containers", "list", "--quiet"]).split():
-        ask([*_ctr(found), "containers", "delete", trial.container])
-    if image:
-        ask([*_ctr(found), "images", "remove", "--sync", trial.image])
-    ask([*_ctr(found)[:-2], "namespaces", "remove", _NAMESPACE])
+def plugin(settings: Mapping[str, object]) -> tuple[str, ...]:
+    """The keys of the CRI plugin's section, by the schema of a file."""
+    schema = settings.get("version", 1)
+    if isinstance(schema, int) and schema >= 3:
+        return "plugins", "io.containerd.cri.v1.runtime"
+    return ("plugins", "io.containerd.grpc.v1.cri") if schema == 2 else ("plugins", "cri")
 
 
 def _default_config() -> str:
     return os.path.join("/etc" if is_root() else user_config_home(), "containerd/config.toml")
+
+
+def _daemons() -> list[Process]:
+    """The containerds of this host that people run themselves: not dockerd's own, not that of a distribution (k3s)."""
+    return [process for process in processes.daemons("containerd") if not _is_private(process)]
+
+
+def _is_private(process: Process) -> bool:
+    file = monitors.option(process.argv, "--config", "-c") or ""
+    return "/docker/containerd/" in file or "/rancher/" in file or "/k3s/" in file
+
+
+def _config_of(process: Process, usual: str) -> str:
+    return os.path.abspath(monitors.option(process.argv, "--config", "-c") or usual)
+
+
+def _config_in_use(running: Sequence[Process], usual: str) -> str:
+    """The file of the containerd that runs; the usual one if none runs, or one with that."""
+    files = {_config_of(process, usual) for process in running} or {usual}
+    if usual not in files and len(files) > 1:
+        raise EngineError(f"several containerd run, with {' and '.join(sorted(files))}: --config says which")
+    return usual if usual in files else files.pop()
 
 
 def _dump(path: str, config: str) -> dict[str, object]:
@@ -179,23 +206,71 @@ def _dump(path: str, config: str) -> dict[str, object]:
     return values.parse("toml", ask([path, *words]))
 
 
-def _read(found: Found) -> dict[str, object]:
-    """The file as it is written, or what an empty one would be today."""
-    if not os.path.exists(found.config):
-        return {"version": _dump(found.binary, found.config)["version"]}
+def _read(found: Found) -> tuple[Mapping[str, object], list[Put]]:
+    """The file as it is written, or what an empty one would be today; and what makes an empty one be of that schema."""
     main = values.load("toml", found.config)
-    if main.get("version", 1) == 1:
-        raise EngineError(f"{found.config}: schema version 1 has no runtime handlers of this kind: set version = 2")
-    return main
+    if not main:
+        newest = _dump(found.binary, found.config)["version"]
+        return {"version": newest}, [Put(("version",), newest)] if os.path.exists(found.config) else []  # type: ignore[arg-type]
+    schema = main.get("version", 1)
+    if isinstance(schema, int) and schema > 2 and found.release < _MERGES_SINCE:
+        raise EngineError(
+            f"{found.config} says version = {schema}, but containerd {found.version} reads version 2 at most: it needs"
+            " a file of version 2 (containerd config default prints one)"
+        )
+    return {"version": schema, **main}, []
 
 
-def _plugin(main: Mapping[str, object]) -> str:
-    schema = main.get("version", 2)
-    return "io.containerd.cri.v1.runtime" if isinstance(schema, int) and schema >= 3 else "io.containerd.grpc.v1.cri"
+def _refuse_without_cri(found: Found) -> None:
+    """Handlers belong to the CRI plugin. Docker's own package of containerd turns it off."""
+    for file, settings in _files(found.config):
+        disabled = settings.get("disabled_plugins")
+        names = [name for name in _CRI_NAMES if isinstance(disabled, list) and name in disabled]
+        if names:
+            raise EngineError(
+                f"{file} turns the CRI plugin off, so this containerd has no handlers. Docker and ctr need none."
+                f' For Kubernetes, take "{names[0]}" out of disabled_plugins there, then repeat this'
+            )
+
+
+def _refuse_replaced(found: Found, main: Mapping[str, object]) -> None:
+    """containerd 1.x takes a plugin's section whole from the last file that has one."""
+    for file, settings in _files(found.config):
+        if file != found.config and _table(settings, *plugin(settings)):
+            header = ".".join(f'"{key}"' if "." in key else key for key in plugin(main))
+            raise EngineError(
+                f"{file}, which {found.config} imports, also has a section [{header}], and containerd {found.version}"
+                f" takes that section from one file only: move it from there into {found.config}, then repeat this"
+            )
+
+
+def _files(config: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """The file and those that it imports, each with what it says."""
+    waiting, seen = [config], set()
+    while waiting:
+        file = waiting.pop(0)
+        if file in seen:
+            continue
+        seen.add(file)
+        settings = values.load("toml", file)
+        yield file, settings
+        for pattern in _imports(file, settings):
+            waiting += sorted(glob.glob(pattern))
+
+
+def _imports(file: str, settings: Mapping[str, object]) -> list[str]:
+    """The patterns of the files that this one imports, relative ones from its own folder."""
+    imports = settings.get("imports")
+    return [os.path.join(os.path.dirname(file), str(each)) for each in imports] if isinstance(imports, list) else []
+
+
+def _imported(config: str, main: Mapping[str, object], path: str) -> bool:
+    """Does one of the file's imports cover `path`?"""
+    return any(fnmatch.fnmatch(path, pattern) for pattern in _imports(config, main))
 
 
 def _cri(settings: Mapping[str, object]) -> Mapping[str, object]:
-    return _table(settings, "plugins", _plugin(settings))
+    return _table(settings, *plugin(settings))
 
 
 def _table(data: object, *keys: str) -> Mapping[str, object]:
@@ -214,38 +289,43 @@ def _plain(value: Mapping[str, object]) -> dict[str, Value]:
     return plain
 
 
-def _imported(config: str, main: Mapping[str, object], path: str) -> bool:
-    """Does one of the file's imports cover `path`? They may be patterns, and relative to the file."""
-    imports = main.get("imports")
-    patterns = imports if isinstance(imports, list) else []
-    return any(fnmatch.fnmatch(path, os.path.join(os.path.dirname(config), str(pattern))) for pattern in patterns)
-
-
 def _cdi(number: str, cri: Mapping[str, object]) -> Literal["on", "off", "no"]:
     """containerd's CRI injects CDI devices since 1.7, where `enable_cdi` is set (from 2.0 on by default)."""
-    if release(number) < (1, 7):
+    if release(number) < _CDI_SINCE:
         return "no"
     return "on" if cri.get("enable_cdi") else "off"
 
 
-def _address(config: str) -> str:
-    return str(_table(_dump(binary("containerd", "containerd"), config), "grpc").get("address") or "")
+def _native_plan(found: Found) -> list[FilePlan]:
+    """`enable_cdi` of the CRI plugin; from 2.0 on it is on unless a file says otherwise, so the file must change."""
+    main, version_puts = _read(found)
+    _refuse_without_cri(found)
+    if found.release < _MERGES_SINCE:
+        _refuse_replaced(found, main)
+    put = Put((*plugin(main), "enable_cdi"), True)
+    return [FilePlan(found.config, "toml", (*version_puts, put), f"version = {main['version']}\n")]
+
+
+def _native_written(found: Found) -> bool:
+    return _cri(_dump(found.binary, found.config)).get("enable_cdi") is True
+
+
+NATIVE = Native(
+    request=f"{CRI_REQUEST}, or a pod's annotation",
+    since="1.7",
+    plan=_native_plan,
+    written=_native_written,
+    restart=lambda found: reload(found, None),
+    restart_command="systemctl restart containerd, or --restart",
+)
 
 
 def _answers(config: str) -> bool:
-    if not shutil.which("ctr") or not os.path.exists(_address(config)):  # for a socket that isn't there ctr waits
+    socket = address(config)
+    if not shutil.which("ctr") or not os.path.exists(socket):  # for a socket that isn't there ctr waits
         return False
     try:
-        ask(["ctr", "--connect-timeout", "2s", "--address", _address(config), "version"], timeout=15)
+        ask(["ctr", "--connect-timeout", "2s", "--address", socket, "version"], timeout=15)
     except EngineError:
         return False
     return True
-
-
-def _ctr(found: Found) -> list[str]:
-    return [binary("containerd's client", "ctr"), "--address", _address(found.config), "--namespace", _NAMESPACE]
-
-
-def _snapshotter(found: Found) -> list[str]:
-    name = _table(_cri(_dump(found.binary, found.config)), "containerd").get("snapshotter")
-    return ["--snapshotter", str(name)] if name else []

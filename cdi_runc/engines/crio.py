@@ -12,17 +12,18 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cdi_runc.engines import journal, monitors, values
+from cdi_runc.engines import journal, monitors, processes, values
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import (
+    CRI_REQUEST,
     EngineError,
     FilePlan,
     Found,
+    Native,
+    NewRuntime,
     Put,
     Runtimes,
-    Trial,
     Value,
-    Wish,
     is_root,
     pod_request,
     release,
@@ -30,7 +31,8 @@ from cdi_runc.engines.engine import (
 
 _FOLDER = "/etc/crio/crio.conf.d"
 
-PARTING: tuple[Put, ...] = ()
+TO_FORGET: tuple[Put, ...] = ()
+NATIVE = Native(request=CRI_REQUEST, since="1.24")
 
 
 def find(config: str | None) -> Found:
@@ -45,6 +47,7 @@ def find(config: str | None) -> Found:
         running=os.path.exists("/var/run/crio/crio.sock"),
         cdi="on" if release(number) >= (1, 24) else "no",
         explicit=config is not None,
+        pid=next((process.pid for process in processes.daemons("crio")), None),
     )
 
 
@@ -59,20 +62,25 @@ def runtimes(found: Found) -> Runtimes:
     return Runtimes(str(settings.get("default_runtime") or ""), handlers)
 
 
-def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
+def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
     """A drop-in with the table of the runtime that it stands for, and our path."""
     table: dict[str, Value] = {
         key: value  # type: ignore[misc]
-        for key, value in _base(wish, known).items()
+        for key, value in _base(new, known).items()
         if value and key not in ("path", "inherit_default_runtime")
     }
-    table["runtime_path"] = wish.path
+    table["runtime_path"] = new.path
     table.setdefault("runtime_type", "oci")
-    puts = [Put(("crio", "runtime", "runtimes", wish.runtime), table)]
-    if wish.default:
-        puts.append(Put(("crio", "runtime", "default_runtime"), wish.runtime))
-    path = wish.drop_in or os.path.join(_folder(found), f"50-{wish.runtime}.conf")
+    puts = [Put(("crio", "runtime", "runtimes", new.name), table)]
+    if new.default:
+        puts.append(Put(("crio", "runtime", "default_runtime"), new.name))
+    path = new.drop_in or os.path.join(_folder(found), f"50-{new.name}.conf")
     return [FilePlan(path, "toml", tuple(puts))]
+
+
+def live(found: Found) -> Runtimes | None:
+    """CRI-O can't be asked."""
+    return None
 
 
 def reload(found: Found, runtime: str | None) -> None:
@@ -93,17 +101,17 @@ def reload_command(found: Found, gone: bool) -> str:
     return "systemctl restart crio, or --restart" if found.running else ""
 
 
-def advice(found: Found, wish: Wish) -> list[str]:
+def advice(found: Found, new: NewRuntime) -> list[str]:
     """How to ask for a device."""
-    return [pod_request(wish.runtime)]
+    return [pod_request(new.name)]
 
 
-def mine(command: Sequence[str]) -> bool:
+def owns_monitor(command: Sequence[str]) -> bool:
     """conmon, if CRI-O started it."""
     return os.path.basename(command[0]) == "conmon" and "crio" in (monitors.option(command, "--exit-dir") or "")
 
 
-def kept(found: Found, runtime: str) -> list[str]:
+def pods_of(found: Found, runtime: str) -> list[str]:
     """The pods of this handler, also those that have ended: once it is gone, CRI-O can't ever remove them."""
     ids = []
     for path in glob.glob(f"{glob.escape(str(_asked(found)['root']))}/*-containers/*/userdata/config.json"):
@@ -121,27 +129,13 @@ def takes_annotations(found: Found) -> bool:
     return True
 
 
-def load_image(found: Found, archive: str, image: str) -> None:
-    """CRI-O has no command for this."""
-    raise EngineError("CRI-O starts containers for a kubelet only: try the RuntimeClass with a pod instead")
-
-
-def start(found: Found, trial: Trial) -> int:
-    """CRI-O has no command for this."""
-    raise EngineError("CRI-O starts containers for a kubelet only: try the RuntimeClass with a pod instead")
-
-
-def clean(found: Found, trial: Trial, image: bool) -> None:
-    """Nothing was started."""
-
-
 def _folder(found: Found) -> str:
     return f"{found.config}.d" if found.explicit else _FOLDER
 
 
-def _base(wish: Wish, known: Runtimes) -> Mapping[str, object]:
+def _base(new: NewRuntime, known: Runtimes) -> Mapping[str, object]:
     """The handler that ours stands for, or the default one's options where CRI-O has none of that name."""
-    name = os.path.basename(wish.wraps)
+    name = os.path.basename(new.wraps)
     base = known.handlers.get(name) or {**known.handlers.get(known.default, {}), "runtime_root": f"/run/{name}"}
     # What a "vm" has is for a shim of containerd's, not for a runtime.
     return {} if base.get("runtime_type") == "vm" else base
@@ -153,7 +147,7 @@ def _written(found: Found) -> dict[str, Mapping[str, object]]:
     tables: dict[str, Mapping[str, object]] = {}
     for path in (Path(found.config), *sorted(folder.rglob("*"))):
         if path.is_file():
-            tables.update(_tables(_settings(path.read_text())))
+            tables.update(_tables(_settings(journal.read(str(path)) or "")))
     return tables
 
 

@@ -12,41 +12,55 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
-from cdi_runc.engines import journal, monitors, values
+from cdi_runc.engines import journal, monitors, processes, values
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import (
+    ANNOTATION,
+    DEVICE,
+    MARKER_MOUNTS,
     EngineError,
     FilePlan,
     Found,
+    Native,
+    NewRuntime,
     NotInstalled,
     Put,
     Runtimes,
-    Trial,
     Value,
-    Wish,
     is_root,
-    release,
     user_config_home,
 )
+from cdi_runc.engines.processes import Process
 
-PARTING = (Put(("runtimes",), {}, "spare"), Put(("default-runtime",), "runc", "spare"))
+TO_FORGET = (Put(("runtimes",), {}, "if-absent"), Put(("default-runtime",), "runc", "if-absent"))
+
+_CDI_SINCE, _CDI_ON_SINCE = (25,), (28, 2)  # with `features: {cdi: true}`; without any setting
+_ANNOTATIONS_SINCE = (24,)  # API 1.43
 
 
 def find(config: str | None) -> Found:
-    """Docker on this host; `config` is another daemon.json than the usual one."""
-    path = os.path.abspath(config or _default_config())
-    server = _server(path, explicit=config is not None)
-    return Found(
+    """Docker on this host; `config` is another daemon.json than the one that dockerd uses."""
+    usual = _default_config()
+    running = _daemons()
+    path = os.path.abspath(config or _config_in_use(running, usual))
+    daemon = next((process for process in running if _config_of(process, usual) == path), None)
+    explicit = config is not None or path != usual
+    server = _server(path, explicit)
+    number = str(server.get("Version") or "") or version(ask([binary("Docker", "dockerd", "docker"), "--version"]))
+    found = Found(
         name="docker",
         binary=binary("Docker", "dockerd", "docker"),
-        version=version(str(server.get("Version") or ask([binary("Docker", "dockerd", "docker"), "--version"]))),
+        version=version(number),
         config=path,
-        running=bool(server),
-        cdi=_cdi(path, str(server.get("Version", "")), explicit=config is not None),
-        explicit=config is not None,
+        running=bool(server) or daemon is not None,
+        cdi="no",
+        explicit=explicit,
+        pid=daemon.pid if daemon else None,
     )
+    return replace(found, cdi=_cdi(found, bool(server)))
 
 
 def runtimes(found: Found) -> Runtimes:
@@ -54,6 +68,8 @@ def runtimes(found: Found) -> Runtimes:
     daemon = _dockerd()
     if daemon and found.release >= (23,) and os.path.exists(found.config):
         ask([daemon, "--validate", "--config-file", found.config])
+    elif found.release < (23,) and (journal.read(found.config) or "").startswith("\ufeff"):
+        raise EngineError(f"{found.config} starts with a byte order mark, which Docker reads since 23.0: remove it")
     settings = values.load("json", found.config)
     handlers: dict[str, Mapping[str, object]] = {"runc": {"path": "runc"}}
     given = settings.get("runtimes")
@@ -62,27 +78,41 @@ def runtimes(found: Found) -> Runtimes:
             handlers[name] = {"path": how.get("path") or how.get("runtimeType") or "", **how}
     default = str(settings.get("default-runtime") or "runc")
     if default not in handlers and not default.startswith("io.containerd."):
-        raise EngineError(f"{found.config}: default-runtime {default} is none of its runtimes")
+        raise EngineError(f"{found.config}: default-runtime {default} is none of its runtimes: name another one there")
     return Runtimes(default, handlers)
 
 
-def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
+def live(found: Found) -> Runtimes | None:
+    """What `docker info` shows."""
+    try:
+        info = _info(found)
+    except EngineError:
+        return None
+    known = info.get("Runtimes")
+    handlers = {name: {"path": "", **how} for name, how in known.items()} if isinstance(known, Mapping) else {}
+    return Runtimes(str(info.get("DefaultRuntime") or ""), handlers)
+
+
+def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
     """A runtime in daemon.json, and the default if that is wished."""
-    if wish.drop_in:
+    if new.drop_in:
         raise EngineError("Docker has no drop-in files: leave --drop-in out")
+    if new.name == "runc" or new.name.startswith("io.containerd."):
+        raise EngineError(f"Docker keeps the name {new.name} for itself: use another --runtime-name")
     _refuse_flags(found)
-    handler: dict[str, Value] = {"path": wish.path}
-    puts = [Put(("runtimes", wish.runtime), handler)]
-    if wish.default:
-        puts.append(Put(("default-runtime",), wish.runtime))
+    handler: dict[str, Value] = {"path": new.path}
+    puts = [Put(("runtimes", new.name), handler)]
+    if new.default:
+        puts.append(Put(("default-runtime",), new.name))
     return [FilePlan(found.config, "json", tuple(puts))]
 
 
 def reload(found: Found, runtime: str | None) -> None:
-    """Send dockerd SIGHUP, and wait until `docker info` shows the runtime, or no other runtimes than the file."""
+    """Send dockerd SIGHUP, and wait until `docker info` shows what the file says."""
     pid = _pid(found)
     if pid is None:
-        raise EngineError("dockerd's pidfile names no dockerd: reload it yourself, and leave --restart out")
+        raise EngineError("no dockerd uses this file: start it, or leave --restart out")
+    client(found)  # without it nobody can tell whether dockerd has obeyed
     os.kill(pid, signal.SIGHUP)
     deadline = time.monotonic() + 10
     while not _obeys(found, runtime):
@@ -100,53 +130,41 @@ def reload_command(found: Found, gone: bool) -> str:
     return "kill -HUP of dockerd, or --restart" if found.explicit else "systemctl reload docker, or --restart"
 
 
-def advice(found: Found, wish: Wish) -> list[str]:
+def advice(found: Found, new: NewRuntime) -> list[str]:
     """How to ask for a device."""
-    runtime = "" if wish.default else f"--runtime {wish.runtime} "
+    runtime = "" if new.default else f"--runtime {new.name} "
     if takes_annotations(found):
-        return [f"ask for a device: docker run {runtime}--annotation cdi.k8s.io/x=vendor.com/class=name ..."]
+        return [f"ask for a device: docker run {runtime}--annotation {ANNOTATION}={DEVICE} ..."]
+    target = f"{MARKER_MOUNTS}/vendor.com/class/name"
     return [
-        f"Docker {found.version} has no --annotation (24.0 brought it), so devices are asked for by mounts:",
-        "set `requests: {mounts: /var/run/cdi-devices}` in /etc/cdi-runc/config.yaml, then",
-        f"docker run {runtime}-v /dev/null:/var/run/cdi-devices/vendor.com/class/name ...",
+        f"Docker {found.version} has no --annotation (24.0 has it), so devices are asked for by mounts.",
+        "First put these two lines into /etc/cdi-runc/config.yaml, written so:",
+        "requests:",
+        f"  mounts: {MARKER_MOUNTS}",
+        f"then ask for a device: docker run {runtime}-v /dev/null:{target} ...",
+        "or, if its name has a colon (GPU slices, PCI addresses):",
+        f"docker run {runtime}--mount type=bind,source=/dev/null,target={target} ...",
     ]
 
 
-def mine(command: Sequence[str]) -> bool:
+def owns_monitor(command: Sequence[str]) -> bool:
     """containerd's shim under dockerd's namespace."""
     return (monitors.option(command, "-namespace") or "").endswith("moby")
 
 
-def kept(found: Found, runtime: str) -> list[str]:
+def pods_of(found: Found, runtime: str) -> list[str]:
     """Nothing."""
     return []
 
 
 def takes_annotations(found: Found) -> bool:
     """`docker run --annotation` came with API 1.43, Docker 24.0."""
-    return found.release >= (24,)
+    return found.release >= _ANNOTATIONS_SINCE
 
 
-def load_image(found: Found, archive: str, image: str) -> None:
-    """`docker load`."""
-    ask([*_docker(found), "load", "--input", archive])
-
-
-def start(found: Found, trial: Trial) -> int:
-    """`docker run --detach` without a network."""
-    options = ["--detach", "--name", trial.container, "--runtime", trial.runtime, "--network", "none"]
-    options += [f"--annotation={key}={value}" for key, value in trial.annotations.items()]
-    options += [f"--volume={source}:{target}" for target, source in trial.mounts.items()]
-    options += [f"--env={key}={value}" for key, value in trial.env.items()]
-    ask([*_docker(found), "run", *options, trial.image, *trial.command])
-    return int(ask([*_docker(found), "inspect", "--format", "{{.State.Pid}}", trial.container]))
-
-
-def clean(found: Found, trial: Trial, image: bool) -> None:
-    """`docker rm --force`, `docker rmi`."""
-    ask([*_docker(found), "rm", "--force", trial.container])
-    if image:
-        ask([*_docker(found), "rmi", trial.image])
+def client(found: Found) -> list[str]:
+    """The docker command for the daemon whose file this is."""
+    return _client(found.config, found.explicit)
 
 
 def _default_config() -> str:
@@ -160,10 +178,6 @@ def _dockerd() -> str | None:
         return None
 
 
-def _docker(found: Found) -> list[str]:
-    return _client(found.config, found.explicit)
-
-
 def _client(config: str, explicit: bool) -> list[str]:
     """The docker command for the daemon whose file this is: one that was named may listen elsewhere."""
     client = [binary("Docker's client", "docker")]
@@ -175,43 +189,109 @@ def _client(config: str, explicit: bool) -> list[str]:
     return client
 
 
-def _server(config: str, *, explicit: bool) -> dict[str, object]:
+def _server(config: str, explicit: bool) -> dict[str, object]:
     """What the running daemon says of its version; empty if it doesn't answer."""
     try:
-        answer = json.loads(ask([*_client(config, explicit), "version", "--format", "{{json .Server}}"], timeout=15))
-    except (NotInstalled, ValueError):  # none, or another program that goes by the name of docker
+        return _json_of([*_client(config, explicit), "version", "--format", "{{json .Server}}"])
+    except NotInstalled:
         return {}
     except EngineError as fault:
         if config in str(fault):
             raise
         return {}
+
+
+def _info(found: Found) -> dict[str, object]:
+    return _json_of([*client(found), "info", "--format", "{{json .}}"])
+
+
+def _json_of(command: list[str]) -> dict[str, object]:
+    """The object that a docker command prints, perhaps after other lines; raises EngineError where there is none."""
+    lines = ask(command, timeout=15).splitlines() or [""]
+    try:
+        answer = json.loads(lines[-1])
+    except ValueError:
+        raise EngineError(f"{command[0]} prints no JSON, so it may be another program: {lines[-1][:80]}") from None
     return answer if isinstance(answer, dict) else {}
 
 
-def _cdi(config: str, running: str, *, explicit: bool) -> Literal["on", "off", "no"]:
-    """Docker injects CDI devices itself since 25.0, where the feature is on; `docker info` then lists its spec dirs."""
-    if not running:
+def _cdi(found: Found, answers: bool) -> Literal["on", "off", "no"]:
+    """Does Docker inject CDI devices itself? `docker info` lists its spec directories then; else the file decides."""
+    if found.release < _CDI_SINCE:
         return "no"
-    info = json.loads(ask([*_client(config, explicit), "info", "--format", "{{json .}}"], timeout=15))
-    if info.get("CDISpecDirs"):
-        return "on"
-    return "off" if release(running) >= (25,) else "no"
+    if answers:
+        return "on" if _info(found).get("CDISpecDirs") else "off"
+    return "on" if _has_feature(found) else "off"
+
+
+def _has_feature(found: Found) -> bool:
+    """Will dockerd have its own CDI on, by its file?"""
+    features = values.load("json", found.config).get("features")
+    given = features.get("cdi") if isinstance(features, Mapping) else None
+    return found.release >= _CDI_ON_SINCE if given is None else given is True
+
+
+def _native_plan(found: Found) -> list[FilePlan]:
+    if (pid := _pid(found)) and monitors.option(processes.argv_of(pid), "--feature"):
+        raise EngineError(
+            "dockerd was started with --feature, and takes it from one place only: move it to daemon.json"
+        )
+    return [FilePlan(found.config, "json", (Put(("features", "cdi"), True),))]
+
+
+def _restart(found: Found) -> None:
+    """dockerd sets its CDI up only when it starts."""
+    if found.explicit or not is_root() or not os.path.isdir("/run/systemd/system"):
+        raise EngineError("no systemd unit runs this dockerd: restart it yourself, and leave --restart out")
+    ask(["systemctl", "restart", "docker"], timeout=120)
+
+
+NATIVE = Native(
+    request=f"docker run --device {DEVICE} ...",
+    since="25.0",
+    plan=_native_plan,
+    written=_has_feature,
+    restart=_restart,
+    restart_command="systemctl restart docker, or --restart (running containers stop, unless live-restore is set)",
+)
 
 
 def _obeys(found: Found, runtime: str | None) -> bool:
-    info = json.loads(ask([*_docker(found), "info", "--format", "{{json .}}"]))
-    if runtime:
-        return runtime in info["Runtimes"]
-    wanted = runtimes(found)
-    live = {name for name in info["Runtimes"] if not name.startswith("io.containerd.")}
-    return live == set(wanted.handlers) and info["DefaultRuntime"] == wanted.default
+    """Has dockerd all that the file says; and, where nothing was added, no more than that?"""
+    wanted, now = runtimes(found), live(found)
+    if now is None:
+        return False
+    names = {name for name in now.handlers if not name.startswith("io.containerd.")}
+    if runtime and now.handlers.get(runtime, {}).get("path") != wanted.handlers[runtime]["path"]:
+        return False
+    return now.default == wanted.default and (runtime is not None or names == set(wanted.handlers))
+
+
+def _daemons() -> list[Process]:
+    """Root's for root, else our own."""
+    return [each for each in processes.daemons("dockerd") if is_root() or each.uid == os.getuid()]
+
+
+def _config_of(process: Process, usual: str) -> str:
+    return os.path.abspath(monitors.option(process.argv, "--config-file") or usual)
+
+
+def _config_in_use(running: Sequence[Process], usual: str) -> str:
+    """The file of the dockerd that runs; the usual one if none runs, or one with that."""
+    files = {_config_of(process, usual) for process in running} or {usual}
+    if usual not in files and len(files) > 1:
+        raise EngineError(f"several dockerd run, with {' and '.join(sorted(files))}: --config says which")
+    return usual if usual in files else files.pop()
 
 
 def _pid(found: Found) -> int | None:
+    """dockerd's number: of the one that was found, else as its pidfile says."""
+    if found.pid:
+        return found.pid
     default = "/var/run/docker.pid" if is_root() else os.path.join(os.environ.get("XDG_RUNTIME_DIR", ""), "docker.pid")
     text = journal.read(str(values.load("json", found.config).get("pidfile") or default)) or ""
     pid = int(text) if text.strip().isdigit() else 0
-    argv = monitors.argv_of(pid) if pid else []
+    argv = processes.argv_of(pid) if pid else []
     return pid if argv and os.path.basename(argv[0]) == "dockerd" else None
 
 
@@ -219,7 +299,7 @@ def _refuse_flags(found: Found) -> None:
     """dockerd does not start when `runtimes` stands in its file and on its command line."""
     pid = _pid(found)
     for flag in ("--add-runtime", "--default-runtime"):
-        if pid and any(word.split("=")[0] == flag for word in monitors.argv_of(pid)):
+        if pid and any(word.split("=")[0] == flag for word in processes.argv_of(pid)):
             raise EngineError(
                 f"dockerd was started with {flag}, and takes it from one place only: move it to daemon.json"
             )

@@ -130,14 +130,19 @@ def _insert(text: str, at: int, key: str, value: Value) -> str:
         return text[: members[-1].end] + f", {json.dumps(key)}: {json.dumps(value)}" + text[members[-1].end :]
     outer = _line_indent(text, at)
     inner = _line_indent(text, members[0].start) if members else outer + _unit(text)
-    member = f"\n{inner}{json.dumps(key)}: {_dump(text, value, inner)}"
+    end = _line_end(text)
+    member = f"{end}{inner}{json.dumps(key)}: {_dump(text, value, inner)}"
     if members:
         return text[: members[-1].end] + "," + member + text[members[-1].end :]
-    return text[: at + 1] + member + f"\n{outer}" + text[_skip(text, at + 1) :]
+    return text[: at + 1] + member + f"{end}{outer}" + text[_skip(text, at + 1) :]
 
 
 def _dump(text: str, value: Value, indent: str) -> str:
-    return json.dumps(value, indent=_unit(text), ensure_ascii=False).replace("\n", "\n" + indent)
+    return json.dumps(value, indent=_unit(text), ensure_ascii=False).replace("\n", _line_end(text) + indent)
+
+
+def _line_end(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _unit(text: str) -> str:

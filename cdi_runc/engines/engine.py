@@ -1,18 +1,24 @@
-"""The words that the modules of this package share: an engine as found, what is wished of it, what is to stand where.
+"""The words that the modules of this package share: an engine that was found, a new runtime, what a file shall hold.
 
-Plain values and one protocol; nothing here reads or writes a file.
+Plain values and one protocol; nothing here reads or writes a file. A module for a further engine has the members of
+`Engine`, and a line in `engines.NAMES`; docs/engines.md tells what each member must do.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 from cdi_runc.host.places import is_host_root
 
 Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value] | None"
+
+ANNOTATION = "cdi.k8s.io/x"  # an example of one that asks
+DEVICE = "vendor.com/class=name"  # an example of a device
+CRI_REQUEST = "the CRI field CDIDevices, which device plugins and DRA drivers fill in"
+MARKER_MOUNTS = "/var/run/cdi-devices"  # where marker mounts are by convention
 
 
 class EngineError(Exception):
@@ -25,7 +31,7 @@ class NotInstalled(EngineError):
 
 @dataclass(frozen=True)
 class Found:
-    """An engine as it stands on this host."""
+    """An engine on this host."""
 
     name: str
     binary: str
@@ -33,7 +39,8 @@ class Found:
     config: str  # the main config file, whether or not it exists
     running: bool | None  # None for an engine without a daemon
     cdi: Literal["on", "off", "no"]  # does it inject CDI devices itself; "off": it can, but is set not to
-    explicit: bool = False  # the config file was named by the user, so the engine has to be pointed at it
+    explicit: bool = False  # the file is not the usual one, so the engine has to be pointed at it
+    pid: int | None = None  # of the daemon, where it is known
 
     @property
     def release(self) -> tuple[int, ...]:
@@ -42,10 +49,10 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What `cdictl engine enable` was asked to do."""
+class NewRuntime:
+    """What `cdictl engine enable` was asked to register."""
 
-    runtime: str = "cdi-runc"  # the name that users give the engine
+    name: str = "cdi-runc"  # the name that users give the engine
     path: str = "/usr/bin/cdi-runc"  # what the engine is to run
     wraps: str = "runc"  # the name of the runtime behind it
     default: bool = False
@@ -54,19 +61,20 @@ class Wish:
 
 @dataclass(frozen=True)
 class Put:
-    """One value that is to stand in a config file at `keys`.
+    """One value that a config file is to hold at `keys`.
 
-    `item`: it is one item of the list there. `spare`: only where nothing stands there yet.
+    `item`: it is one item of the list there. `if-absent`: only where there is nothing yet. Such a value keeps what the
+    engine has built in and would lose by our change, so it stays as long as anyone else needs it.
     """
 
     keys: tuple[str, ...]
     value: Value
-    how: Literal["set", "item", "spare"] = "set"
+    how: Literal["set", "item", "if-absent"] = "set"
 
 
 @dataclass(frozen=True)
 class FilePlan:
-    """One file and what is to stand in it. `text` is for files whose syntax isn't ours: the put is a piece of text."""
+    """One file and what it is to hold. `text` is for files whose syntax isn't ours: the value is a piece of text."""
 
     path: str
     syntax: Literal["json", "toml", "text"]
@@ -84,33 +92,39 @@ class Runtimes:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A throw-away container: its name, image, runtime, process, and the request as annotation, mounts or env."""
+class Native:
+    """The engine's own CDI: how a user asks for a device then, and how it is turned on where it isn't always on."""
 
-    container: str
-    image: str
-    runtime: str
-    command: Sequence[str]
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    mounts: Mapping[str, str] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
+    request: str
+    since: str  # the first version with it
+    plan: Callable[[Found], list[FilePlan]] | None = None  # what the files are to hold
+    written: Callable[[Found], bool] = bool  # do they hold it
+    restart: Callable[[Found], None] | None = None  # make the running engine read it
+    restart_command: str = ""  # what the administrator types to the same end
 
 
 class Engine(Protocol):
     """What an engine's module offers. Every function may raise EngineError, with the engine's own words."""
 
     @property
-    def PARTING(self) -> tuple[Put, ...]:  # noqa: N802  # a constant of the modules
-        """What a file has to say outright for a moment, so that the running engine forgets us."""
+    def TO_FORGET(self) -> tuple[Put, ...]:  # noqa: N802  # a constant of the modules
+        """What a file has to say for a moment, so that the running engine forgets us; empty if it reads files anew."""
+
+    @property
+    def NATIVE(self) -> Native:  # noqa: N802
+        """What the engine has of CDI by itself, without us."""
 
     def find(self, config: str | None) -> Found:
-        """The engine on this host; raises NotInstalled."""
+        """The engine on this host; raises NotInstalled. Without `config`, the file that the running engine uses."""
 
     def runtimes(self, found: Found) -> Runtimes:
-        """The runtimes as the engine reads its files now, asked from the engine itself where it can be."""
+        """The runtimes by the engine's files as they are now, asked from the engine itself where it can be."""
 
-    def plan(self, found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
-        """What is to stand where. `known` is what `runtimes` says without us."""
+    def live(self, found: Found) -> Runtimes | None:
+        """The runtimes that the running engine knows; None where it can't be asked."""
+
+    def plan(self, found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
+        """What the files are to hold for a new runtime. `known` is what `runtimes` says without us."""
 
     def reload(self, found: Found, runtime: str | None) -> None:
         """Make the running engine read its files, and see that it then knows `runtime` (None: that it obeys them)."""
@@ -118,23 +132,14 @@ class Engine(Protocol):
     def reload_command(self, found: Found, gone: bool) -> str:
         """What the administrator types to the same end, "" where nothing runs; `gone` after `disable`."""
 
-    def advice(self, found: Found, wish: Wish) -> list[str]:
+    def advice(self, found: Found, new: NewRuntime) -> list[str]:
         """How users ask for a device, and what else the administrator has to know, a line each."""
 
-    def mine(self, command: Sequence[str]) -> bool:
+    def owns_monitor(self, command: Sequence[str]) -> bool:
         """Is this the argv of a monitor (containerd-shim, conmon) that this engine started?"""
 
-    def kept(self, found: Found, runtime: str) -> list[str]:
+    def pods_of(self, found: Found, runtime: str) -> list[str]:
         """The ids of pods, ended or not, that this engine could not remove without the runtime."""
-
-    def start(self, found: Found, trial: Trial) -> int:
-        """Start the trial's container and return its first process as the host numbers it."""
-
-    def load_image(self, found: Found, archive: str, image: str) -> None:
-        """Import a docker-archive tar as `image`."""
-
-    def clean(self, found: Found, trial: Trial, image: bool) -> None:
-        """Remove the trial's container, and its image if we brought it."""
 
     def takes_annotations(self, found: Found) -> bool:
         """Can a user of this engine set annotations?"""
@@ -151,8 +156,7 @@ def release(version: str) -> tuple[int, ...]:
 
 def pod_request(runtime: str) -> str:
     """How a pod asks for a device, a line of advice for the engines of Kubernetes."""
-    annotation = "cdi.k8s.io/x: vendor.com/class=name"
-    return f"ask for a device: a pod with a RuntimeClass for {runtime} and the annotation {annotation}"
+    return f"ask for a device: a pod with a RuntimeClass for {runtime} and the annotation {ANNOTATION}: {DEVICE}"
 
 
 def is_root() -> bool:

@@ -1,6 +1,6 @@
 """Change several files as one: all of them are changed and the change is confirmed, or all are as they were.
 
-Before the first file is touched, what each held and what it is about to hold is written to `pending.json`. A process
+Before the first file is touched, what each file holds and what it will hold is written to `pending.json`. A process
 that dies in the middle leaves that file behind, and the next call rolls back by it. Knows no engine and no syntax.
 """
 
@@ -14,11 +14,16 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from cdi_runc.cdi._files import read_file, remove_temporary, replace_file
 from cdi_runc.engines.engine import EngineError, is_root
 
 _LIMIT = 16 << 20  # bytes; an engine's file has some kB
+
+
+class NotRestored(EngineError):
+    """A change failed, and a file could not be put back; pending.json still has its text of before."""
 
 
 @dataclass(frozen=True)
@@ -56,56 +61,120 @@ def locked(directory: str) -> Iterator[list[str]]:
         os.close(lock)
 
 
-def settle(directory: str) -> list[str]:
-    """Recover from a change cut short, and write nothing at all where there was none."""
-    if not os.path.exists(os.path.join(directory, "pending.json")):
+def recover_pending(directory: str) -> list[str]:
+    """Recover from a change cut short, and write nothing at all where there was none. Says what it did, a line each."""
+    if not os.path.lexists(pending_path(directory)):
         return []
     with locked(directory) as said:
         return said
 
 
+def pending_path(directory: str) -> str:
+    """The file with the changes that are not finished."""
+    return os.path.join(directory, "pending.json")
+
+
 def recover(directory: str) -> list[str]:
-    """Roll back a change that was cut short, if there is one; says what it did, a line a file."""
-    pending = os.path.join(directory, "pending.json")
+    """Roll back a change that was cut short, if there is one; says what it did, a line a file.
+
+    A file that can't be put back stays in pending.json, and the rest of the work goes on.
+    """
+    pending = pending_path(directory)
     _remove_temporary(pending)
-    text = read(pending)
-    if text is None:
-        return []
-    said = roll_back([Change(**entry) for entry in json.loads(text)])
-    os.unlink(pending)
-    return said
+    changes, said = _unfinished(pending)
+    rolled_back, left = roll_back(changes)
+    if left != changes or not changes:
+        _keep_unfinished(pending, left)
+    return [*said, *rolled_back, *(_left_words(change, pending) for change in left)]
 
 
 def commit(directory: str, changes: Sequence[Change], confirm: Callable[[], None]) -> None:
-    """Make the changes, then call `confirm`; if anything raises, everything is put back and it is raised again."""
-    pending = os.path.join(directory, "pending.json")
-    entries = json.dumps([asdict(change) for change in changes])
-    make(Change(pending, None, entries, mode=0o600))
+    """Make the changes, then call `confirm`; if anything raises, everything is put back and it is raised again.
+
+    Raises NotRestored if a file can't be put back.
+    """
+    pending = pending_path(directory)
+    earlier, _ = _unfinished(pending)
+    _keep_unfinished(pending, [*earlier, *changes])
     try:
         for change in changes:
             make(change)
         confirm()
-    except BaseException:
-        roll_back(changes)
-        os.unlink(pending)
+    except BaseException as fault:
+        _, left = roll_back(changes)
+        _keep_unfinished(pending, [*earlier, *left])
+        if left:
+            raise NotRestored("; ".join([str(fault), *(_left_words(change, pending) for change in left)])) from None
         raise
-    os.unlink(pending)
+    _keep_unfinished(pending, earlier)
 
 
-def roll_back(changes: Sequence[Change]) -> list[str]:
-    """Put back what each file held. One that somebody else has changed in between is left alone, and named."""
-    said = []
+def roll_back(changes: Sequence[Change]) -> tuple[list[str], list[Change]]:
+    """Put back what each file held; says what it did, a line a file, and gives the changes that can't be undone.
+
+    A file that somebody else has changed in between is left alone, and named.
+    """
+    said: list[str] = []
+    left: list[Change] = []
     for change in reversed(changes):
-        _remove_temporary(change.path)
-        now = read(change.path)
-        if now == change.after and now != change.before:
-            make(Change(change.path, now, change.before, change.mode, change.owner))
-            said.append(f"{change.path}: put back as it was, since the last change of it was cut short")
-        elif now != change.before:
-            said.append(f"{change.path}: changed by someone else since, left as it is")
-        if change.before is None and now in (None, change.after):
-            _remove_folders(change.made)
+        try:
+            said += _rolled_back(change)
+        except EngineError:
+            left.insert(0, change)
+    return said, left
+
+
+def _rolled_back(change: Change) -> list[str]:
+    said = []
+    _remove_temporary(change.path)
+    now = read(change.path)
+    if now == change.after and now != change.before:
+        make(Change(change.path, now, change.before, change.mode, change.owner))
+        said.append(f"{change.path}: put back as it was, since the last change of it was cut short")
+    elif now != change.before:
+        said.append(f"{change.path}: changed by someone else since, left as it is")
+    if change.before is None and now in (None, change.after):
+        _remove_folders(change.made)
     return said
+
+
+def _left_words(change: Change, pending: str) -> str:
+    return (
+        f"{change.path} can't be put back as it was; its text of before is in {pending}, and the next call tries again"
+    )
+
+
+def _unfinished(pending: str) -> tuple[list[Change], list[str]]:
+    """The changes that are not finished, and what has to be said. A damaged file goes out of the way, but is kept."""
+    text = read(pending)
+    if text is None:
+        return [], []
+    try:
+        return [_change(entry) for entry in json.loads(text)], []
+    except (ValueError, TypeError, KeyError, RecursionError):
+        kept = f"{pending}.damaged"
+    try:
+        os.replace(pending, kept)
+    except OSError as fault:
+        raise _unwritable(kept, fault) from None
+    words = "a change of the engines' files was cut short, and the record of it is damaged"
+    return [], [f"{kept}: {words}: compare these files with your backup (cdictl engine list names them)"]
+
+
+def _change(entry: dict[str, Any]) -> Change:
+    """A change as it was written, perhaps by another version, which may have had more to say."""
+    texts = entry["before"], entry["after"]
+    if not isinstance(entry["path"], str) or not all(text is None or isinstance(text, str) for text in texts):
+        raise TypeError(entry)
+    owner = entry.get("owner")
+    made = tuple(str(folder) for folder in entry.get("made", ()))
+    return Change(entry["path"], *texts, int(entry["mode"]), (int(owner[0]), int(owner[1])) if owner else None, made)
+
+
+def _keep_unfinished(pending: str, changes: Sequence[Change]) -> None:
+    """Write the unfinished changes down; without any there is no such file."""
+    text = json.dumps([asdict(change) for change in changes]) if changes else None
+    make(Change(pending, None, text, mode=0o600))
 
 
 def read(path: str) -> str | None:
@@ -127,8 +196,8 @@ def change_of(path: str, after: str | None, mode: int = 0o644) -> Change:
     return Change(path, before, after, stat.S_IMODE(about.st_mode), (about.st_uid, about.st_gid))
 
 
-def followed(path: str) -> str:
-    """The file that is really meant by `path`, links followed; raises where a link leads to what isn't the engine's."""
+def link_target(path: str) -> str:
+    """The file that `path` leads to, links followed; raises where a link leads to what isn't the engine's."""
     path = os.path.abspath(path)
     if not os.path.islink(path):
         if os.path.exists(path) and not os.path.isfile(path):
@@ -144,7 +213,7 @@ def followed(path: str) -> str:
 
 
 def make(change: Change) -> None:
-    """Write or remove the file as the change says, whole or not at all; raises EngineError naming the file."""
+    """Write or remove the file as the change says, whole or not at all; raises EngineError with the file's name."""
     try:
         if change.after is None:
             if os.path.lexists(change.path):
@@ -183,5 +252,9 @@ def _remove_folders(folders: Sequence[str]) -> None:
 
 
 def _unwritable(path: str, fault: OSError) -> EngineError:
-    hint = "; run this as root" if fault.errno in (errno.EACCES, errno.EPERM) and not is_root() else ""
+    hint = ""
+    if fault.errno in (errno.EACCES, errno.EPERM) and not is_root():
+        hint = "; run this as root"
+    elif fault.errno == errno.EROFS:
+        hint = "; set it where this system makes its configuration from (--dry-run shows the change)"
     return EngineError(f"can't write {path}: {fault.strerror}{hint}")

@@ -48,9 +48,23 @@ def behind(wraps: str, known: Runtimes) -> str:
 
 def named_in(path: str) -> str | None:
     """The runtime that a script of ours names; None for all other launchers, and where it names none."""
-    script = journal.read(path) if path.startswith(os.path.join(journal.state_directory(), "bin/")) else None
-    words = shlex.split(script or "", comments=True)
+    words = _script(path)
     return next((word.partition("=")[2] for word in words if word.startswith("--cdi-runtime=")), None)
+
+
+def behind_script(path: str) -> str | None:
+    """The launcher that a script of ours executes; None for all other files."""
+    words = _script(path)
+    return words[1] if words[:1] == ["exec"] and len(words) > 1 else None
+
+
+def _script(path: str) -> list[str]:
+    """The words of a script of ours; none for all other files."""
+    text = journal.read(path) if path.startswith(os.path.join(journal.state_directory(), "bin/")) else None
+    try:
+        return shlex.split(text or "", comments=True)
+    except ValueError:  # somebody has edited it
+        return []
 
 
 def installed(name: str) -> str:

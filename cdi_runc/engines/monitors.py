@@ -1,6 +1,6 @@
 """Running containers as /proc shows them: which runtime started each, and where its bundle is.
 
-Every container here stands under a monitor of its engine, conmon or containerd's shim, which names the runtime and the
+Every container has a monitor of its engine above it, conmon or containerd's shim, which names the runtime and the
 bundle. So the daemon needn't be asked, and needn't even run. Knows no engine by name.
 """
 
@@ -10,11 +10,18 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from cdi_runc.cdi._files import read_file
+from cdi_runc.engines import processes
+from cdi_runc.engines.processes import Process
 
-def using(runtimes: Iterable[str], mine: Callable[[Sequence[str]], bool]) -> list[str]:
-    """The ids of running containers that one of these runtimes started, under monitors that are `mine` by argv."""
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_LONGEST_PATH = 4096  # bytes, PATH_MAX
+
+
+def using(runtimes: Iterable[str], owned: Callable[[Sequence[str]], bool]) -> list[str]:
+    """The ids of running containers that one of these runtimes started, below monitors that are `owned` by argv."""
     wanted = set(runtimes)
-    return [_id(argv) for argv, _, runtime in _monitors() if runtime in wanted and mine(argv)]
+    return [_id(argv) for argv, _, runtime in _monitors() if runtime in wanted and owned(argv)]
 
 
 def bundle_of(pid: int) -> str | None:
@@ -30,58 +37,52 @@ def runtime_of(pid: int) -> str | None:
 
 
 def option(argv: Sequence[str], *names: str) -> str | None:
-    """The value that follows one of these options.
+    """The value of one of these options, as the next word or after an equals sign.
 
     >>> option(["conmon", "-r", "/usr/bin/runc"], "-r", "--runtime")
     '/usr/bin/runc'
+    >>> option(["dockerd", "--config-file=/x.json"], "--config-file")
+    '/x.json'
     """
-    return next((value for name, value in itertools.pairwise(argv) if name in names), None)
-
-
-def argv_of(pid: int) -> list[str]:
-    """A process's argv, empty if it is gone or not ours to see."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return os.fsdecode(file.read()).split("\0")[:-1]
-    except OSError:
-        return []
+    joined = (word.partition("=")[2] for word in argv if word.partition("=")[0] in names and "=" in word)
+    return next(itertools.chain(joined, (value for name, value in itertools.pairwise(argv) if name in names)), None)
 
 
 def _monitors() -> Iterator[tuple[list[str], str, str]]:
     """argv, bundle and runtime of every monitor."""
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (monitor := _monitor(int(name))):
+    for process in processes.trusted():
+        if monitor := _monitor(process):
             yield monitor
 
 
 def _monitor_over(pid: int) -> tuple[list[str], str, str] | None:
     """The monitor of the container whose first process is `pid`."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            parent = int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError):
-        return None
-    return _monitor(parent)
+    parent = processes.parent_of(pid)
+    argv = processes.argv_of(parent) if parent and processes.is_trusted(parent) else []
+    return _monitor(Process(parent, 0, argv)) if parent and argv else None
 
 
-def _monitor(pid: int) -> tuple[list[str], str, str] | None:
-    argv = argv_of(pid)
-    command = os.path.basename(argv[0]) if argv else ""
-    if command == "conmon":
+def _monitor(process: Process) -> tuple[list[str], str, str] | None:
+    argv = process.argv
+    if process.command == "conmon":
         return argv, option(argv, "-b", "--bundle") or "", option(argv, "-r", "--runtime") or ""
-    if command.startswith("containerd-shim"):
-        return _containerd_shim(pid, argv)
+    if process.command.startswith("containerd-shim"):
+        return _containerd_shim(process)
     return None
 
 
-def _containerd_shim(pid: int, argv: list[str]) -> tuple[list[str], str, str] | None:
+def _containerd_shim(process: Process) -> tuple[list[str], str, str] | None:
     """containerd's shim works in the bundle, and keeps in a file `runtime` there which binary it was told to use."""
     try:
-        bundle = os.readlink(f"/proc/{pid}/cwd")
-        with open(os.path.join(bundle, "runtime"), encoding="utf-8", errors="replace") as file:
-            return argv, bundle, file.read().strip()
+        bundle = os.readlink(f"/proc/{process.pid}/cwd")
+        folder = os.open(f"/proc/{process.pid}/cwd", _FOLDER)
+        try:
+            text = read_file("runtime", _LONGEST_PATH, links=False, folder=folder)
+        finally:
+            os.close(folder)
     except OSError:
         return None
+    return process.argv, bundle, os.fsdecode(text).strip()
 
 
 def _id(argv: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Podman (and Buildah): `[engine.runtimes]` in a monitors.conf drop-in.
+"""Podman (and Buildah): `[engine.runtimes]` in a containers.conf drop-in.
 
 Podman merges the files in order: a table's keys add up, but a list such as `runtime_supports_json` replaces the one
 before, so ours repeats what it would hide. There is no daemon, and nothing to restart.
@@ -14,13 +14,15 @@ from collections.abc import Mapping, Sequence
 from cdi_runc.engines import monitors, values
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import (
+    ANNOTATION,
+    DEVICE,
     EngineError,
     FilePlan,
     Found,
+    Native,
+    NewRuntime,
     Put,
     Runtimes,
-    Trial,
-    Wish,
     is_root,
     release,
     user_config_home,
@@ -28,18 +30,20 @@ from cdi_runc.engines.engine import (
 
 _SYSTEM = ("/usr/share/containers/containers.conf", "/etc/containers/containers.conf")
 
-# monitors.conf(5), the lists' values where no file sets them, as of containers/common 0.50 to 0.62.
+# containers.conf(5), the lists' values where no file sets them, as of containers/common 0.50 to 0.62.
 _DEFAULT_LISTS: dict[str, list[str]] = {
     "runtime_supports_json": ["crun", "runc", "kata", "runsc", "youki", "krun"],
-    "runtime_supports_nocgroups": ["crun", "krun"],
+    "runtime_supports_nocgroup": ["crun", "krun"],  # what Podman reads (4.3.1 to 5.8.2)
+    "runtime_supports_nocgroups": ["crun", "krun"],  # what containers.conf(5) says
     "runtime_supports_kvm": ["kata", "runsc", "krun"],
 }
 
-PARTING: tuple[Put, ...] = ()
+TO_FORGET: tuple[Put, ...] = ()
+NATIVE = Native(request=f"podman run --device {DEVICE} ...", since="4.1")
 
 
 def find(config: str | None) -> Found:
-    """Podman on this host; `config` is one monitors.conf to be used in place of all others."""
+    """Podman on this host; `config` is one containers.conf to be used in place of all others."""
     path = binary("Podman", "podman")
     number = version(ask([path, "--version"]))
     main = config or os.environ.get("CONTAINERS_CONF") or _main_config()
@@ -64,17 +68,22 @@ def runtimes(found: Found) -> Runtimes:
     return Runtimes(_used(found)[0], handlers)
 
 
-def plan(found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
+def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
     """The runtime's path, the lists that say what it can do (all that the wrapped one can), the default if wished."""
-    path = wish.drop_in or (found.config if found.explicit else f"{found.config}.d/50-{wish.runtime}.conf")
-    puts = [Put(("engine", "runtimes", wish.runtime), [wish.path])]
+    path = new.drop_in or (found.config if found.explicit else f"{found.config}.d/50-{new.name}.conf")
+    puts = [Put(("engine", "runtimes", new.name), [new.path])]
     for name, default in _DEFAULT_LISTS.items():
         values = _list(found, name, default, but=path)
-        if name == "runtime_supports_json" or os.path.basename(wish.wraps) in values:
-            puts.append(Put(("engine", name), [*(value for value in values if value != wish.runtime), wish.runtime]))
-    if wish.default:
-        puts.append(Put(("engine", "runtime"), wish.runtime))
+        if name == "runtime_supports_json" or os.path.basename(new.wraps) in values:
+            puts.append(Put(("engine", name), [*(value for value in values if value != new.name), new.name]))
+    if new.default:
+        puts.append(Put(("engine", "runtime"), new.name))
     return [FilePlan(path, "toml", tuple(puts))]
+
+
+def live(found: Found) -> Runtimes | None:
+    """Podman reads its files anew each time."""
+    return runtimes(found)
 
 
 def reload(found: Found, runtime: str | None) -> None:
@@ -88,18 +97,24 @@ def reload_command(found: Found, gone: bool) -> str:
     return ""
 
 
-def advice(found: Found, wish: Wish) -> list[str]:
-    """How to ask for a device."""
-    runtime = "" if wish.default else f"--runtime {wish.runtime} "
-    return [f"ask for a device: podman {runtime}run --annotation cdi.k8s.io/x=vendor.com/class=name ..."]
+def advice(found: Found, new: NewRuntime) -> list[str]:
+    """How to ask for a device, and who else can."""
+    runtime = "" if new.default else f"--runtime {new.name} "
+    said = [f"ask for a device: podman {runtime}run --annotation {ANNOTATION}={DEVICE} ..."]
+    if found.release < (4, 6):
+        said.append(
+            f"note: Podman {found.version} also hands on the annotations of an image (4.6 does not), so with this"
+            " runtime an image can ask for devices"
+        )
+    return said
 
 
-def mine(command: Sequence[str]) -> bool:
+def owns_monitor(command: Sequence[str]) -> bool:
     """conmon, unless CRI-O started it."""
     return os.path.basename(command[0]) == "conmon" and "crio" not in (monitors.option(command, "--exit-dir") or "")
 
 
-def kept(found: Found, runtime: str) -> list[str]:
+def pods_of(found: Found, runtime: str) -> list[str]:
     """Nothing."""
     return []
 
@@ -107,29 +122,6 @@ def kept(found: Found, runtime: str) -> list[str]:
 def takes_annotations(found: Found) -> bool:
     """`podman run --annotation` is older than any Podman we meet."""
     return True
-
-
-def load_image(found: Found, archive: str, image: str) -> None:
-    """`podman load`."""
-    _podman(found, "load", "--input", archive)
-
-
-def start(found: Found, trial: Trial) -> int:
-    """`podman run --detach` without a network, and with low limits, since not every root may raise them."""
-    options = ["--detach", "--name", trial.container, "--network", "none"]
-    options += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
-    options += [f"--annotation={key}={value}" for key, value in trial.annotations.items()]
-    options += [f"--volume={source}:{target}" for target, source in trial.mounts.items()]
-    options += [f"--env={key}={value}" for key, value in trial.env.items()]
-    _podman(found, "--runtime", trial.runtime, "run", *options, trial.image, *trial.command)
-    return int(_podman(found, "inspect", "--format", "{{.State.Pid}}", trial.container))
-
-
-def clean(found: Found, trial: Trial, image: bool) -> None:
-    """`podman rm --force`, `podman rmi`."""
-    _podman(found, "--runtime", trial.runtime, "rm", "--force", trial.container)  # 3.4 has no --time
-    if image:
-        _podman(found, "rmi", trial.image)
 
 
 def _main_config() -> str:
@@ -176,10 +168,11 @@ def _tried(found: Found, runtime: str) -> dict[str, str]:
 def _used(found: Found, runtime: str | None = None) -> tuple[str, str]:
     """Name and path of a runtime, or of the default, in Podman's own words."""
     options = ["--runtime", runtime] if runtime else []
-    answer = json.loads(_podman(found, *options, "info", "--format", "json"))
+    answer = json.loads(podman(found, *options, "info", "--format", "json"))
     used = answer["host"]["ociRuntime"]
     return str(used["name"]), str(used["path"])
 
 
-def _podman(found: Found, *arguments: str) -> str:
+def podman(found: Found, *arguments: str) -> str:
+    """What a podman command prints, with the config file that was found."""
     return ask([found.binary, *arguments], env={"CONTAINERS_CONF": found.config} if found.explicit else None)

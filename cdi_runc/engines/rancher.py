@@ -14,9 +14,20 @@ from dataclasses import dataclass
 
 from cdi_runc.engines import containerd, edit_toml, journal, monitors
 from cdi_runc.engines.ask import ask, binary, version
-from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes, Trial, Value, Wish, pod_request
+from cdi_runc.engines.engine import (
+    CRI_REQUEST,
+    EngineError,
+    FilePlan,
+    Found,
+    Native,
+    NewRuntime,
+    Put,
+    Runtimes,
+    Value,
+    pod_request,
+)
 
-_NO_TRIAL = "k3s and RKE2 start containers for their kubelet only: try the RuntimeClass with a pod instead"
+_NATIVE = Native(request=CRI_REQUEST, since="")
 _BASE = '{{ template "base" . }}\n'
 
 
@@ -27,7 +38,8 @@ class Rancher:
     name: str
     folder: str
     units: tuple[str, str]  # of a server, of an agent
-    PARTING: tuple[Put, ...] = ()
+    TO_FORGET: tuple[Put, ...] = ()
+    NATIVE: Native = _NATIVE
 
     def find(self, config: str | None) -> Found:
         """The distribution on this host; `config` is the template if it isn't where it usually is."""
@@ -43,7 +55,7 @@ class Rancher:
         if text is None:
             raise EngineError(f"{generated} does not exist yet: start {self.name} once, it is written then")
         settings = edit_toml.parse(text)
-        for key in ("plugins", _plugin(settings), "containerd"):
+        for key in (*_section(settings), "containerd"):
             inner = settings.get(key)
             settings = inner if isinstance(inner, dict) else {}
         tables = settings.get("runtimes")
@@ -54,22 +66,26 @@ class Rancher:
         handlers.update(_handlers_of_template(journal.read(found.config) or ""))
         return Runtimes(str(settings.get("default_runtime_name") or "runc"), handlers)
 
-    def plan(self, found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
+    def plan(self, found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
         """The handler as a block at the end of the template."""
-        if wish.default or wish.drop_in:
+        if new.default or new.drop_in:
             raise EngineError(
                 f"{self.name} takes its default runtime from its own config: leave --drop-in and --set-as-default out,"
-                f" and write default-runtime: {wish.runtime} into /etc/rancher/{self.name}/config.yaml"
+                f" and write default-runtime: {new.name} into /etc/rancher/{self.name}/config.yaml"
             )
         template = journal.read(found.config)
         generated = edit_toml.parse(journal.read(os.path.join(os.path.dirname(found.config), "config.toml")) or "")
-        section = f'plugins."{_plugin(generated)}".containerd.runtimes."{wish.runtime}"'
-        new = containerd.handler(known, wish)
-        options = new.pop("options")
-        block = f"\n[{section}]\n{_lines(new)}\n[{section}.options]\n{_lines(options)}"
+        section = f'plugins."{_section(generated)[1]}".containerd.runtimes."{new.name}"'
+        table = containerd.handler(known, new)
+        options = table.pop("options")
+        block = f"\n[{section}]\n{_lines(table)}\n[{section}.options]\n{_lines(options)}"
         block += "  SystemdCgroup = {{ .SystemdCgroup }}\n"
         start = _BASE if template is None else ""
         return [FilePlan(found.config, "text", (Put((), block),), start)]
+
+    def live(self, found: Found) -> Runtimes | None:
+        """It can't be asked."""
+        return None
 
     def reload(self, found: Found, runtime: str | None) -> None:
         """Both write the config and start their containerd only when they start themselves."""
@@ -82,32 +98,21 @@ class Rancher:
         """Servers and agents have units of different names."""
         return f"systemctl restart {self.units[0]} (on an agent {self.units[1]}), or --restart" if found.running else ""
 
-    def advice(self, found: Found, wish: Wish) -> list[str]:
+    def advice(self, found: Found, new: NewRuntime) -> list[str]:
         """How to ask for a device."""
-        return [pod_request(wish.runtime)]
+        return [pod_request(new.name)]
 
-    def mine(self, command: Sequence[str]) -> bool:
+    def owns_monitor(self, command: Sequence[str]) -> bool:
         """containerd's shim, connected to the distribution's own socket."""
         return "/k3s/" in (monitors.option(command, "-address") or "")
 
-    def kept(self, found: Found, runtime: str) -> list[str]:
+    def pods_of(self, found: Found, runtime: str) -> list[str]:
         """Nothing."""
         return []
 
     def takes_annotations(self, found: Found) -> bool:
         """Pods have them."""
         return True
-
-    def load_image(self, found: Found, archive: str, image: str) -> None:
-        """There is no trial here."""
-        raise EngineError(_NO_TRIAL)
-
-    def start(self, found: Found, trial: Trial) -> int:
-        """There is no trial here."""
-        raise EngineError(_NO_TRIAL)
-
-    def clean(self, found: Found, trial: Trial, image: bool) -> None:
-        """Nothing was started."""
 
     def _template(self) -> str:
         """containerd 2's config has its own template; which one is in use shows in the config they wrote."""
@@ -129,9 +134,9 @@ def _is_active(unit: str) -> bool:
     return True
 
 
-def _plugin(settings: Mapping[str, object]) -> str:
-    schema = settings.get("version", 2)
-    return "io.containerd.cri.v1.runtime" if isinstance(schema, int) and schema >= 3 else "io.containerd.grpc.v1.cri"
+def _section(settings: Mapping[str, object]) -> tuple[str, ...]:
+    """Both have never written a file of schema 1."""
+    return containerd.plugin({"version": 2, **settings})
 
 
 def _lines(values: Value) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from typing import Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict, cast
 
 from cdi_runc.engines import journal, values
 from cdi_runc.engines.engine import EngineError
@@ -30,24 +30,66 @@ class FileRecord(TypedDict):
 
 
 class Registration(TypedDict):
-    """cdi-runc under one name in one engine's config."""
+    """cdi-runc under one name in one engine's config; or the engine's own CDI, turned on by us (`native`)."""
 
     engine: str
     config: str
     explicit: bool
-    runtime: str
-    path: str
+    runtime: str  # "" if native
+    path: str  # "" if native
     wraps: str
     default: bool
+    native: bool
     unread: bool  # written while the engine ran, and it hasn't been told
     files: list[FileRecord]
 
 
+# What a record must have, and of which type. A later version may have written more.
+_RECORD = {"engine": str, "config": str, "runtime": str, "path": str, "files": list}
+_FILE = {"path": str, "syntax": str, "after": str, "undos": list}
+_UNDO = {"keys": list, "value": object, "how": str, "had": bool, "parents": int}
+
+
 def registrations(directory: str, engine: str | None = None) -> list[Registration]:
-    """What is registered, all engines or one."""
-    text = journal.read(_path(directory))
-    records: list[Registration] = json.loads(text) if text else []
+    """What is registered, all engines or one; raises EngineError for a damaged file."""
+    path = _path(directory)
+    text = journal.read(path)
+    if text is None:
+        return []
+    try:
+        records = [_record(entry) for entry in _list_of(json.loads(text))]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise EngineError(
+            f"{path} is damaged, so nobody knows what `engine enable` wrote: take cdi-runc out of the engines' files by"
+            " hand (cdictl engine list names them), then remove this file"
+        ) from None
     return [record for record in records if engine in (None, record["engine"])]
+
+
+def _record(entry: object) -> Registration:
+    """A record as it was read, with what an older version did not write."""
+    record: Any = {"explicit": False, "wraps": "", "default": False, "native": False, "unread": False}
+    record |= _checked(entry, _RECORD)
+    record["files"] = [_file(file) for file in record["files"]]
+    return cast("Registration", record)
+
+
+def _file(entry: object) -> FileRecord:
+    file: Any = {"start": "", "before": None, "mode": 0o644, "owner": None, "made": []} | _checked(entry, _FILE)
+    file["undos"] = [{"old": None} | _checked(undo, _UNDO) for undo in file["undos"]]
+    return cast("FileRecord", file)
+
+
+def _checked(entry: object, types: Mapping[str, type]) -> dict[str, object]:
+    if not isinstance(entry, dict) or not all(isinstance(entry[name], kind) for name, kind in types.items()):
+        raise TypeError(entry)
+    return entry
+
+
+def _list_of(data: object) -> list[object]:
+    if not isinstance(data, list):
+        raise TypeError(data)
+    return data
 
 
 def key(record: Registration) -> tuple[str, str, str]:
@@ -65,24 +107,27 @@ def change_of(directory: str, records: Sequence[Registration]) -> Change:
     return journal.change_of(_path(directory), text, 0o600)
 
 
-def state(file: FileRecord) -> str:
-    """How a registration's file stands now: "as we left it", "changed since", "taken out", "gone"."""
+def state(file: FileRecord, others: Sequence[Registration] = ()) -> str:
+    """What became of a registration's file: "as we left it", "changed since", "taken out", "gone".
+
+    `others` are registrations that may have changed the same file later.
+    """
     now = journal.read(file["path"])
     if now is None:
         return "gone"
-    if now == file["after"]:
+    if now == file["after"] or any(now == each["after"] for other in others for each in other["files"]):
         return "as we left it"
-    return "taken out" if base(file, now) == now else "changed since"
+    return "taken out" if without(file, now) == now else "changed since"
 
 
 def taken_back(file: FileRecord) -> Change:
     """The change that makes a file what it would be without the registration."""
     now = journal.read(file["path"])
-    change = journal.change_of(file["path"], None if now is None else base(file, now))
+    change = journal.change_of(file["path"], None if now is None else without(file, now))
     return Change(change.path, change.before, change.after, change.mode, change.owner, tuple(file["made"]))
 
 
-def base(file: FileRecord, now: str) -> str | None:
+def without(file: FileRecord, now: str) -> str | None:
     """The text without what the registration put in: the very bytes from before, unless someone has edited it since."""
     if now == file["after"]:
         return file["before"]
@@ -94,24 +139,28 @@ def base(file: FileRecord, now: str) -> str | None:
     return None if ours else rest
 
 
-def bequeath(record: Registration, others: Sequence[Registration]) -> None:
-    """Hand on what other registrations rely on.
+def hand_on(record: Registration, others: Sequence[Registration]) -> None:
+    """Hand on to other registrations what they need of this one.
 
-    A spare value stays as long as one needs it, and so does a table that was made for this one. Where another would one
-    day restore a value that came from this one (the default runtime), it restores what was there before. A folder that
-    was made for this one is the last one's to remove.
+    A value that is there for the sake of others stays as long as one needs it, and so does a table that was made for
+    this one. If another registration would one day restore a value of this one (the default runtime), it gets the value
+    from before this one. The last registration below a folder removes the folder.
     """
     for file in record["files"]:
-        for heir in (heir for other in others for heir in other["files"]):
-            shared_folders = [folder for folder in file["made"] if heir["path"].startswith(f"{folder}/")]
-            heir["made"] = shared_folders + [folder for folder in heir["made"] if folder not in shared_folders]
-        for heir in (heir for other in others for heir in other["files"] if heir["path"] == file["path"]):
-            for undo in list(file["undos"]):
-                if undo["how"] == "spare":
-                    file["undos"].remove(undo)
-                    heir["undos"].insert(0, undo)
-                for later in heir["undos"]:
-                    if later["keys"][: undo["parents"] + 1] == undo["keys"][: undo["parents"] + 1]:
-                        later["parents"] = min(later["parents"], undo["parents"])
-                    if later["keys"] == undo["keys"] and later["had"] and later["old"] == undo["value"]:
-                        later["had"], later["old"], later["parents"] = undo["had"], undo["old"], undo["parents"]
+        for later in (later for other in others for later in other["files"]):
+            shared_folders = [folder for folder in file["made"] if later["path"].startswith(f"{folder}/")]
+            later["made"] = shared_folders + [folder for folder in later["made"] if folder not in shared_folders]
+        for later in (later for other in others for later in other["files"] if later["path"] == file["path"]):
+            _hand_on_values(file, later)
+
+
+def _hand_on_values(file: FileRecord, later: FileRecord) -> None:
+    for undo in list(file["undos"]):
+        if undo["how"] == "if-absent":
+            file["undos"].remove(undo)
+            later["undos"].insert(0, undo)
+        for other in later["undos"]:
+            if other["keys"][: undo["parents"] + 1] == undo["keys"][: undo["parents"] + 1]:
+                other["parents"] = min(other["parents"], undo["parents"])
+            if other["keys"] == undo["keys"] and other["had"] and other["old"] == undo["value"]:
+                other["had"], other["old"], other["parents"] = undo["had"], undo["old"], undo["parents"]

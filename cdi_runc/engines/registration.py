@@ -1,19 +1,20 @@
 """Register cdi-runc with an engine and take it back: the part that is the same for every engine.
 
-An engine's `plan` says what is to stand where. Here it is put into the files, written through the journal, confirmed by
-the engine itself, and kept as a record from which `disable` puts back what was there. Knows no engine by name.
+An engine's `plan` says what its files are to hold. Here that is put into the files, written through the journal,
+confirmed by the engine itself, and kept as a record from which `disable` puts back what was there. Knows no engine by
+name.
 """
 
 from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cdi_runc.engines import journal, monitors, records, values
-from cdi_runc.engines.engine import Engine, EngineError, FilePlan, Found, Runtimes, Wish
+from cdi_runc.engines import confirm, journal, records, values
+from cdi_runc.engines.engine import Engine, EngineError, FilePlan, Found, NewRuntime, Runtimes
 from cdi_runc.engines.journal import Change
 from cdi_runc.engines.records import FileRecord, Registration
 
@@ -38,7 +39,7 @@ class Outcome:
 def enable(
     engine: Engine,
     found: Found,
-    wish: Wish,
+    new: NewRuntime,
     scripts: Sequence[FilePlan] = (),
     *,
     directory: str,
@@ -46,35 +47,94 @@ def enable(
     dry_run: bool = False,
     reload: bool = False,
 ) -> Outcome:
-    """Make `wish` true in the engine's files; a second time changes nothing, and an engine that has read it isn't told.
+    """Put `new` into the engine's files; a second time changes nothing, and an engine that has read it isn't told.
 
     `scripts` are files of our own that belong to it. Raises EngineError, with everything as it was.
     """
+    confirm.require_name(new.name)
     reload = reload and found.running is not False
     with _reading() if dry_run else journal.locked(directory) as said:
         others = records.registrations(directory)
-        mine = _pop(others, found, wish.runtime)
+        earlier = _pop(others, found, new.name)
         known = engine.runtimes(found)
-        _refuse_taken(known, wish, mine, force)
-        planned = [_planned(plan, mine) for plan in [*scripts, *engine.plan(found, wish, _without(known, mine))]]
-        files = [file for file, _ in planned]
-        changes = [*(change for _, change in planned), *_left_over(mine, files)]
-        changes = [change for change in changes if change.before != change.after]
+        plans = [*scripts, *engine.plan(found, new, _without(known, earlier))]
+        if not earlier and not force:
+            confirm.require_free(known, new)
+        changes, files = _planned(plans, earlier)
         record = Registration(
             engine=found.name,
             config=found.config,
             explicit=found.explicit,
-            runtime=wish.runtime,
-            path=wish.path,
-            wraps=wish.wraps,
-            default=wish.default,
+            runtime=new.name,
+            path=new.path,
+            wraps=new.wraps,
+            default=new.default,
+            native=False,
             unread=bool(found.running) and not reload,
             files=files,
         )
-        if dry_run or (mine and not changes and not (reload and mine["unread"])):
+        if dry_run or (earlier and not changes and not (reload and earlier["unread"])):
             return Outcome(changes, said)
-        everything = [*changes, records.change_of(directory, [*others, record])]
-        _commit(engine, found, directory, everything, known, wish, reload)
+
+        def check() -> None:
+            confirm.require_added(known, engine.runtimes(found), new)
+            if reload:
+                engine.reload(found, new.name)
+
+        _commit(
+            directory,
+            [*changes, records.change_of(directory, [*others, record])],
+            check,
+            _rereading(engine, found, reload),
+        )
+        return Outcome(changes, said)
+
+
+def enable_native(
+    engine: Engine, found: Found, *, directory: str, dry_run: bool = False, reload: bool = False
+) -> Outcome:
+    """Turn the engine's own CDI on. Raises EngineError, with everything as it was, also where it has none."""
+    native = engine.NATIVE
+    reload = reload and bool(found.running)
+    with _reading() if dry_run else journal.locked(directory) as said:
+        others = records.registrations(directory)
+        earlier = _pop(others, found, "")
+        if found.cdi == "no":
+            since = f"{found.name} has it since {native.since}" if native.since else f"{found.name} has none"
+            raise EngineError(f"{found.name} {found.version} has no CDI of its own ({since}): leave --native out")
+        if native.plan is None or (native.written(found) and not earlier):
+            return Outcome([], said)
+        changes, files = _planned(native.plan(found), earlier)
+        record = Registration(
+            engine=found.name,
+            config=found.config,
+            explicit=found.explicit,
+            runtime="",
+            path="",
+            wraps="",
+            default=False,
+            native=True,
+            unread=bool(found.running) and not reload,
+            files=files,
+        )
+        if dry_run or (earlier and not changes and not (reload and earlier["unread"])):
+            return Outcome(changes, said)
+        known = engine.runtimes(found)
+
+        def check() -> None:
+            if engine.runtimes(found) != known:
+                raise EngineError("the engine would lose a runtime or some of its options")
+            if not native.written(found):
+                raise EngineError(f"{found.name}'s own CDI stays off: another of its config files has the last word")
+            if restart := _restarting(engine, found, reload):
+                restart()
+
+        _commit(
+            directory,
+            [*changes, records.change_of(directory, [*others, record])],
+            check,
+            _restarting(engine, found, reload),
+        )
         return Outcome(changes, said)
 
 
@@ -88,30 +148,85 @@ def disable(
     dry_run: bool = False,
     reload: bool = False,
 ) -> Outcome:
-    """Take a registration back; `found` is None where the engine itself is gone. Raises as `enable` does."""
+    """Take a registration back; `found` is None where the engine itself is gone. Raises as `enable` does.
+
+    With `force` neither containers that use it nor the engine's own doubts are in the way; the doubts are said.
+    """
     reload = reload and found is not None and found.running is not False
     with _reading() if dry_run else journal.locked(directory) as said:
         others = [other for other in records.registrations(directory) if records.key(other) != records.key(record)]
-        if not force:
-            _refuse_needed(engine, found, record)
+        if not force and not record["native"]:
+            confirm.require_unused(engine, found, record)
         record = copy.deepcopy(record)
-        records.bequeath(record, others)
-        if found and reload and not dry_run and engine.PARTING:
-            _part(engine, found, record, others, directory)
+        records.hand_on(record, others)
+        if found and reload and not dry_run and engine.TO_FORGET and not record["native"]:
+            _forget(engine, found, record, others, directory)
         changes = [records.taken_back(file) for file in record["files"]]
         changes = [change for change in changes if change.before != change.after]
         if dry_run:
             return Outcome(changes, said)
+        doubts: list[str] = []
+        check = _gone_check(engine, found, record, reload, doubts if force else None)
         everything = [*changes, records.change_of(directory, others)]
         if found is None:
-            journal.commit(directory, everything, lambda: None)
+            journal.commit(directory, everything, check)
         else:
-            _commit(engine, found, directory, everything, engine.runtimes(found), None, reload, gone=record["runtime"])
-        return Outcome(changes, said)
+            again = (_restarting if record["native"] else _rereading)(engine, found, reload)
+            _commit(directory, everything, check, again)
+        return Outcome(changes, [*said, *doubts])
 
 
-def _part(engine: Engine, found: Found, record: Registration, others: Sequence[Registration], directory: str) -> None:
-    """Have the running engine forget us while the files still say so outright.
+def _gone_check(
+    engine: Engine, found: Found | None, record: Registration, reload: bool, doubts: list[str] | None
+) -> Callable[[], None]:
+    """What has to hold after `disable`. With a list of `doubts`, what the engine does not like goes there."""
+
+    def asked() -> Runtimes | None:
+        try:
+            return engine.runtimes(found) if found else None
+        except EngineError as fault:
+            if doubts is None:
+                raise
+            doubts.append(str(fault))
+            return None
+
+    before = asked()
+
+    def check() -> None:
+        after = asked()
+        try:
+            if before and after:
+                confirm.require_gone(before, after, record)
+        except EngineError as fault:
+            if doubts is None:
+                raise
+            doubts.append(str(fault))
+        if found and reload:
+            _reload_without(engine, found, record)
+
+    return check
+
+
+def _reload_without(engine: Engine, found: Found, record: Registration) -> None:
+    if not record["native"]:
+        engine.reload(found, None)
+    elif restart := _restarting(engine, found, True):
+        restart()
+
+
+def _rereading(engine: Engine, found: Found, reload: bool) -> Callable[[], None] | None:
+    """An engine that reads its files as it runs keeps its old settings by itself when it dislikes the new ones."""
+    return (lambda: engine.reload(found, None)) if reload and not engine.TO_FORGET else None
+
+
+def _restarting(engine: Engine, found: Found, reload: bool) -> Callable[[], None] | None:
+    """An engine reads the setting of its own CDI only when it starts."""
+    restart = engine.NATIVE.restart
+    return (lambda: restart(found)) if reload and restart else None
+
+
+def _forget(engine: Engine, found: Found, record: Registration, others: Sequence[Registration], directory: str) -> None:
+    """Have the running engine forget us, by files that for a moment name what it has without us.
 
     The files are then as this registration left them, so whatever happens next, `disable` knows how to go on.
     """
@@ -119,8 +234,8 @@ def _part(engine: Engine, found: Found, record: Registration, others: Sequence[R
     for file in record["files"]:
         if file["syntax"] == "text" or (now := journal.read(file["path"])) is None:
             continue
-        file["before"] = records.base(file, now)
-        plan = FilePlan(file["path"], file["syntax"], engine.PARTING)
+        file["before"] = records.without(file, now)
+        plan = FilePlan(file["path"], file["syntax"], engine.TO_FORGET)
         file["after"], _ = values.apply(plan, file["before"] or file["start"])
         changes.append(journal.change_of(file["path"], file["after"]))
     changes.append(records.change_of(directory, [*others, record]))
@@ -133,34 +248,23 @@ def _reading() -> Iterator[list[str]]:
     yield []
 
 
-def _refuse_taken(known: Runtimes, wish: Wish, mine: Registration | None, force: bool) -> None:
-    handler = known.handlers.get(wish.runtime)
-    if handler and not mine and not force and handler["path"] != wish.path:
-        raise EngineError(
-            f"the name {wish.runtime} is taken by {handler['path'] or 'another'}: use --runtime-name, or --force"
-        )
+def _planned(plans: Sequence[FilePlan], earlier: Registration | None) -> tuple[list[Change], list[FileRecord]]:
+    """What changes in the files, also in those that only the earlier registration has; and the files' records."""
+    planned = [_planned_file(plan, earlier) for plan in plans]
+    files = [file for file, _ in planned]
+    kept = {file["path"] for file in files}
+    left_over = [file for file in earlier["files"] if file["path"] not in kept] if earlier else []
+    changes = [*(change for _, change in planned), *map(records.taken_back, left_over)]
+    return [change for change in changes if change.before != change.after], files
 
 
-def _refuse_needed(engine: Engine, found: Found | None, record: Registration) -> None:
-    def some(ids: Sequence[str]) -> str:
-        return ", ".join(ids[:5]) + (" ..." if len(ids) > 5 else "")
-
-    if in_use := monitors.using([record["path"]], engine.mine):
-        raise EngineError(f"running containers use {record['runtime']} ({some(in_use)}): stop them, or --force")
-    if found and (kept := engine.kept(found, record["runtime"])):
-        raise EngineError(
-            f"{found.name} has pods of {record['runtime']} ({some(kept)}), which it could not remove any more:"
-            " delete them first, or --force"
-        )
-
-
-def _planned(plan: FilePlan, mine: Registration | None) -> tuple[FileRecord, Change]:
-    path = journal.followed(plan.path)
+def _planned_file(plan: FilePlan, earlier: Registration | None) -> tuple[FileRecord, Change]:
+    path = journal.link_target(plan.path)
     now = journal.read(path)
-    old = next((file for file in mine["files"] if file["path"] == path), None) if mine else None
-    base = records.base(old, now) if old and now is not None else now
+    old = next((file for file in earlier["files"] if file["path"] == path), None) if earlier else None
+    before = records.without(old, now) if old and now is not None else now
     try:
-        after, undos = values.apply(plan, plan.start if base is None else base)
+        after, undos = values.apply(plan, plan.start if before is None else before)
     except EngineError as fault:
         raise EngineError(f"{path}: {fault}") from None
     change = journal.change_of(path, after, plan.mode)
@@ -168,7 +272,7 @@ def _planned(plan: FilePlan, mine: Registration | None) -> tuple[FileRecord, Cha
         path=path,
         syntax=plan.syntax,
         start=plan.start,
-        before=base,
+        before=before,
         after=after,
         mode=change.mode,
         owner=list(change.owner) if change.owner else None,
@@ -178,66 +282,33 @@ def _planned(plan: FilePlan, mine: Registration | None) -> tuple[FileRecord, Cha
     return record, change
 
 
-def _left_over(mine: Registration | None, files: Sequence[FileRecord]) -> list[Change]:
-    """What has to be taken back of files that an earlier registration of the name had and this one hasn't."""
-    kept = {file["path"] for file in files}
-    return [records.taken_back(file) for file in mine["files"] if file["path"] not in kept] if mine else []
-
-
 def _commit(
-    engine: Engine,
-    found: Found,
-    directory: str,
-    changes: Sequence[Change],
-    known: Runtimes,
-    wish: Wish | None,
-    reload: bool,
-    gone: str | None = None,
+    directory: str, changes: Sequence[Change], check: Callable[[], None], again: Callable[[], None] | None
 ) -> None:
-    """Write the changes and let the engine confirm them; one that choked on them gets the old files to read."""
-
-    def confirm() -> None:
-        _confirm(known, engine.runtimes(found), wish, gone)
-        if reload:
-            engine.reload(found, wish.runtime if wish else None)
-
+    """Write the changes and let the engine confirm them. If it chokes on them, `again` has it read the old files."""
     try:
-        journal.commit(directory, changes, confirm)
+        journal.commit(directory, changes, check)
+    except journal.NotRestored:
+        raise
     except EngineError as fault:
-        if reload and not engine.PARTING:  # one that reads its files as it runs keeps the old settings by itself
+        if again:
             try:
-                engine.reload(found, None)
+                again()
             except EngineError:
                 pass  # it never got as far as reading the new files, or says the same again
         raise EngineError(f"{fault} (nothing was changed)") from None
 
 
-def _confirm(before: Runtimes, after: Runtimes, wish: Wish | None, gone: str | None) -> None:
-    """What the engine reads now is what it read before, but for our own runtime and a default that was asked for."""
-    name = wish.runtime if wish else gone
-    others, now = ({k: v for k, v in side.handlers.items() if k != name} for side in (before, after))
-    for other in others:
-        if now.get(other) != others[other]:
-            raise EngineError(f"the engine would lose the runtime {other} or some of its options")
-    handler = after.handlers.get(name or "")
-    if wish and (not handler or handler["path"] != wish.path):
-        words = (handler or {}).get("fault") or "another of its config files has the last word"
-        raise EngineError(f"the engine does not find {wish.runtime}: {words}")
-    if wish and wish.default and after.default != wish.runtime:
-        raise EngineError(f"the engine's default runtime stays {after.default}: another of its config files says so")
-    if after.default != before.default and name not in (before.default, after.default):
-        raise EngineError(f"the engine's default runtime would change from {before.default} to {after.default}")
-
-
-def _without(known: Runtimes, mine: Registration | None) -> Runtimes:
-    if not mine:
+def _without(known: Runtimes, earlier: Registration | None) -> Runtimes:
+    if not earlier:
         return known
-    return Runtimes(known.default, {name: how for name, how in known.handlers.items() if name != mine["runtime"]})
+    return Runtimes(known.default, {name: how for name, how in known.handlers.items() if name != earlier["runtime"]})
 
 
 def _pop(others: list[Registration], found: Found, runtime: str) -> Registration | None:
+    """Take the registration of that name out of the list."""
     wanted = (found.name, found.config, runtime)
-    mine = next((record for record in others if records.key(record) == wanted), None)
-    if mine:
-        others.remove(mine)
-    return mine
+    earlier = next((record for record in others if records.key(record) == wanted), None)
+    if earlier:
+        others.remove(earlier)
+    return earlier

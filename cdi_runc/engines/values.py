@@ -5,11 +5,13 @@ The memory of one value is an `Undo`, plain data that fits into JSON. Knows no e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from cdi_runc.engines import edit_json, edit_toml, journal
 from cdi_runc.engines.engine import EngineError, FilePlan, Put, Value
+
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class Undo(TypedDict):
@@ -25,6 +27,7 @@ class Undo(TypedDict):
 
 def parse(syntax: str, text: str) -> dict[str, object]:
     """What a config file's text says; raises EngineError with the line where it is broken."""
+    text = text.removeprefix(_BYTE_ORDER_MARK)
     return edit_json.parse(text) if syntax == "json" else edit_toml.parse(text)
 
 
@@ -51,22 +54,28 @@ def apply(plan: FilePlan, text: str) -> tuple[str, list[Undo]]:
         before = parse(plan.syntax, text)
         undo = _undo(before, put)
         value = _with_item(undo["old"], put.value) if put.how == "item" else put.value
-        if undo["had"] and (undo["old"] == value or put.how == "spare"):
-            continue  # it stood there before us, so it isn't ours to take out
+        if undo["had"] and (undo["old"] == value or put.how == "if-absent"):
+            continue  # it was there before us, so it isn't ours to take out
         text = _put(plan.syntax, text, put.keys, value)
         if parse(plan.syntax, text) != _merged(before, put.keys, value):
-            raise EngineError(f"{'.'.join(put.keys)} can't be set without disturbing the rest of the file")
+            raise EngineError(
+                f"{'.'.join(put.keys)} can't be set without a change to the rest of the file: set it there"
+            )
         undos.append(undo)
     return text, undos
 
 
-def take_out(syntax: str, text: str, undos: list[Undo]) -> str:
+def take_out(syntax: str, text: str, undos: Sequence[Undo]) -> str:
     """The text without what `apply` put in, whatever else has become of it since.
 
-    A value that someone has changed in the meantime stays, unless it is a table that was ours alone.
+    A value that someone has changed in the meantime stays, unless it is a table that was ours alone. What was put in
+    for the sake of others stays if anyone needs it by now.
     """
     for undo in reversed(undos):
-        text = text.replace(str(undo["value"]), "", 1) if syntax == "text" else _take_out(syntax, text, undo)
+        if syntax == "text":
+            text = _without_block(text, str(undo["value"]))
+        elif undo["how"] != "if-absent" or not _is_needed(parse(syntax, text), undo, undos):
+            text = _take_out(syntax, text, undo)
     return text
 
 
@@ -83,6 +92,25 @@ def _append(plan: FilePlan, text: str) -> tuple[str, list[Undo]]:
             text += block
             undos.append(Undo(keys=[], value=block, how="set", had=False, old=None, parents=0))
     return text, undos
+
+
+def _without_block(text: str, block: str) -> str:
+    """Another editor may have turned the line ends."""
+    return text.replace(block, "", 1).replace(block.replace("\n", "\r\n"), "", 1)
+
+
+def _is_needed(data: dict[str, object], undo: Undo, undos: Sequence[Undo]) -> bool:
+    """Has anyone changed this value or its like, or put something of his own beside them?
+
+    They are in one table, and that table hides what is built into the engine as long as anything is in it.
+    """
+    parent = _look(data, tuple(undo["keys"][:-1]))[1]
+    likes = {each["keys"][-1]: each["value"] for each in undos if _is_like(each, undo)}
+    return isinstance(parent, Mapping) and any(name not in likes or likes[name] != parent[name] for name in parent)
+
+
+def _is_like(one: Undo, other: Undo) -> bool:
+    return one["how"] == other["how"] and one["keys"][:-1] == other["keys"][:-1]
 
 
 def _take_out(syntax: str, text: str, undo: Undo) -> str:
@@ -133,8 +161,21 @@ def _merged(data: Mapping[str, object], keys: tuple[str, ...], value: object) ->
 
 
 def _put(syntax: str, text: str, keys: tuple[str, ...], value: Any) -> str:
-    return edit_json.put(text, keys, value) if syntax == "json" else edit_toml.put(text, keys, value)
+    mark, text = _split_mark(text)
+    return mark + (edit_json.put(text, keys, value) if syntax == "json" else edit_toml.put(text, keys, value))
 
 
 def _remove(syntax: str, text: str, keys: tuple[str, ...]) -> str:
-    return edit_json.remove(text, keys) if syntax == "json" else edit_toml.remove(text, keys)
+    mark, rest = _split_mark(text)
+    rest = edit_json.remove(rest, keys) if syntax == "json" else edit_toml.remove(rest, keys)
+    if _look(parse(syntax, rest), keys)[0] and syntax == "toml":
+        raise EngineError(
+            f"{'.'.join(keys)} can't be taken out without a change to the rest of the file: remove it there"
+        )
+    return mark + rest
+
+
+def _split_mark(text: str) -> tuple[str, str]:
+    """The byte order mark, which some editors write, and what follows it."""
+    rest = text.removeprefix(_BYTE_ORDER_MARK)
+    return text[: len(text) - len(rest)], rest

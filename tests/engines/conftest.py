@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from cdi_runc.engines import values
-from cdi_runc.engines.engine import EngineError, FilePlan, Found, Put, Runtimes, Trial, Wish
+from cdi_runc.engines.engine import EngineError, FilePlan, Found, Native, NewRuntime, Put, Runtimes
+
+_NATIVE = Native(
+    "notebook run --device vendor.com/class=name",
+    "1.0",
+    lambda found: [FilePlan(found.config, "json", (Put(("cdi",), True),))],
+    lambda found: values.load("json", found.config).get("cdi") is True,
+    lambda found: None,
+    "restart notebook",
+)
 
 
 @dataclass
@@ -20,14 +29,16 @@ class Notebook:
     `keeps` has the ids of pods, by runtime.
     """
 
-    PARTING: tuple[Put, ...] = ()
+    TO_FORGET: tuple[Put, ...] = ()
+    NATIVE: Native = _NATIVE
     running: bool = False
     refuses: str = ""
     keeps: dict[str, list[str]] = field(default_factory=dict)
     reloads: list[str] = field(default_factory=list)
 
     def find(self, config: str | None) -> Found:
-        return Found("notebook", "/usr/bin/notebook", "1.2", config or "", self.running, "no", True)
+        found = Found("notebook", "/usr/bin/notebook", "1.2", config or "", self.running, "off", True)
+        return replace(found, cdi="on" if _NATIVE.written(found) else "off")
 
     def runtimes(self, found: Found) -> Runtimes:
         settings = values.load("json", found.config)
@@ -37,11 +48,14 @@ class Notebook:
             raise EngineError(f"notebook: I want no {self.refuses}")
         return Runtimes(str(settings.get("default", "runc")), {"runc": {"path": "runc"}, **handlers})
 
-    def plan(self, found: Found, wish: Wish, known: Runtimes) -> list[FilePlan]:
-        puts = [Put(("runtimes", wish.runtime), {"path": wish.path})]
-        if wish.default:
-            puts.append(Put(("default",), wish.runtime))
+    def plan(self, found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
+        puts = [Put(("runtimes", new.name), {"path": new.path})]
+        if new.default:
+            puts.append(Put(("default",), new.name))
         return [FilePlan(found.config, "json", tuple(puts))]
+
+    def live(self, found: Found) -> Runtimes | None:
+        return None
 
     def reload(self, found: Found, runtime: str | None) -> None:
         self.reloads.append(Path(found.config).read_text())
@@ -49,22 +63,13 @@ class Notebook:
     def reload_command(self, found: Found, gone: bool) -> str:
         return ""
 
-    def advice(self, found: Found, wish: Wish) -> list[str]:
+    def advice(self, found: Found, new: NewRuntime) -> list[str]:
         return []
 
-    def mine(self, command: Sequence[str]) -> bool:
+    def owns_monitor(self, command: Sequence[str]) -> bool:
         return True
 
-    def start(self, found: Found, trial: Trial) -> int:
-        raise EngineError("it only keeps notes")
-
-    def load_image(self, found: Found, archive: str, image: str) -> None:
-        raise EngineError("it only keeps notes")
-
-    def clean(self, found: Found, trial: Trial, image: bool) -> None:
-        pass
-
-    def kept(self, found: Found, runtime: str) -> list[str]:
+    def pods_of(self, found: Found, runtime: str) -> list[str]:
         return self.keeps.get(runtime, [])
 
     def takes_annotations(self, found: Found) -> bool:

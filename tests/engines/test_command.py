@@ -67,9 +67,9 @@ def test_status_says_what_has_become_of_the_files(cdictl: Cdictl) -> None:
         [row] = json.loads(cdictl("status", "docker", "-o", "json").stdout)["registrations"]
         states.append((row["engine_says"], row["files"][0]["state"]))
     assert states == [
-        ("knows it", "as we left it"),
-        ("does not know cdi-runc (any more)", "taken out"),
-        ("does not know cdi-runc (any more)", "taken out"),
+        ("is not running; its files have it", "as we left it"),
+        ("does not know cdi-runc (any more): its files do not have it", "taken out"),
+        ("does not know cdi-runc (any more): its files do not have it", "taken out"),
     ]
 
 

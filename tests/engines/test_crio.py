@@ -10,7 +10,7 @@ import pytest
 from pytest_subprocess import FakeProcess
 
 from cdi_runc.engines import crio, values
-from cdi_runc.engines.engine import Found, Runtimes, Wish
+from cdi_runc.engines.engine import Found, NewRuntime, Runtimes
 from tests.engines.conftest import applied
 
 SHIM = "/usr/bin/cdi-runc"
@@ -64,7 +64,7 @@ def test_a_drop_in_with_all_that_the_runtime_behind_has(tmp_path: Path) -> None:
             }
         },
     )
-    [plan] = crio.plan(_crio(tmp_path), Wish(path=SHIM, default=True), known)
+    [plan] = crio.plan(_crio(tmp_path), NewRuntime(path=SHIM, default=True), known)
     assert plan.path == str(tmp_path / "crio.conf.d/50-cdi-runc.conf")
     crio_runtime = {
         "default_runtime": "cdi-runc",
@@ -131,7 +131,7 @@ def test_what_is_said_of_our_runtime(
 ) -> None:
     """All that the other one has, but not what would put another runtime in our place."""
     known = Runtimes("crun", {"crun": CRUN, "runc": {"path": "runc", **how}})
-    [plan] = crio.plan(_crio(tmp_path), Wish(path=SHIM, wraps=wraps), known)
+    [plan] = crio.plan(_crio(tmp_path), NewRuntime(path=SHIM, wraps=wraps), known)
     assert values.parse("toml", applied(plan)) == {
         "crio": {"runtime": {"runtimes": {"cdi-runc": {"runtime_path": SHIM, "runtime_type": "oci", **table}}}}
     }
@@ -146,5 +146,5 @@ def test_the_handler_is_needed_for_the_pods_that_are_left(tmp_path: Path, fp: Fa
         annotations = {"io.kubernetes.cri-o.RuntimeHandler": handler, "io.kubernetes.cri-o.SandboxID": name}
         (bundle / "config.json").write_text(json.dumps({"annotations": annotations} if handler else {}))
     found = _crio(tmp_path)
-    assert crio.kept(found, "cdi-runc") == ["a" * 12]
-    assert crio.kept(found, "other") == []
+    assert crio.pods_of(found, "cdi-runc") == ["a" * 12]
+    assert crio.pods_of(found, "other") == []

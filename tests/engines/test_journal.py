@@ -1,12 +1,16 @@
+import json
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from cdi_runc.engines import journal
 from cdi_runc.engines.engine import EngineError
+from cdi_runc.engines.journal import Change
 
 
 def _in_child(work: Callable[[], None], uid: int | None = None) -> int:
@@ -137,7 +141,7 @@ def test_who_may_not_write_hears_which_file(tmp_path: Path) -> None:
 def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
     Path("real").write_text("old")
     Path("link").symlink_to("real")
-    path = journal.followed("link")
+    path = journal.link_target("link")
     with journal.locked("state"):
         journal.commit("state", [journal.change_of(path, "new")], lambda: None)
     assert path == str(tmp_path / "real")
@@ -156,7 +160,7 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
 def test_what_is_no_config_file_is_said(make: Callable[[], None], words: str) -> None:
     make()
     with pytest.raises(EngineError, match=words):
-        journal.followed("x")
+        journal.link_target("x")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes a file of another user, so it needs root")
@@ -165,4 +169,91 @@ def test_a_link_to_what_belongs_to_others_is_refused() -> None:
     os.chown("real", 65534, 65534)
     Path("link").symlink_to("real")
     with pytest.raises(EngineError, match="which belongs to another user"):
-        journal.followed("link")
+        journal.link_target("link")
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a read-only file system, with the file `daemon.json`."""
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    (folder / "daemon.json").write_text("{}")
+    for words in (["--bind", str(folder), str(folder)], ["-o", "remount,bind,ro", str(folder)]):
+        if subprocess.run(["mount", *words], capture_output=True).returncode != 0:
+            subprocess.run(["umount", str(folder)], capture_output=True)
+            pytest.skip("only root may mount")
+    yield folder
+    subprocess.run(["umount", str(folder)], capture_output=True)
+
+
+def test_a_read_only_file_is_named_and_nothing_stays_behind(read_only: Path, tmp_path: Path) -> None:
+    state, path = str(tmp_path / "state"), str(read_only / "daemon.json")
+    with (
+        journal.locked(state),
+        pytest.raises(EngineError, match=f"^can't write {path}: Read-only file system; set it where"),
+    ):
+        journal.commit(state, [journal.change_of(path, "new")], lambda: None)
+    assert sorted(os.listdir(state)) == ["lock"]
+
+
+def test_recovery_goes_on_past_what_can_not_be_put_back(read_only: Path, tmp_path: Path) -> None:
+    """As on a system whose /etc became read-only between a killed call and the next."""
+    stuck, other, state = read_only / "daemon.json", tmp_path / "other", tmp_path / "state"
+    other.write_text("new")
+    state.mkdir()
+    pending = state / "pending.json"
+    changes = [Change(str(stuck), "old", "{}"), Change(str(other), "old", "new")]
+    pending.write_text(json.dumps([asdict(change) for change in changes]))
+    for _ in range(2):
+        said = journal.recover_pending(str(state))
+        assert other.read_text() == "old"
+        assert f"{stuck} can't be put back as it was; its text of before is in {pending}" in said[-1]
+
+    with journal.locked(str(state)):  # other engines can be changed meanwhile
+        journal.commit(str(state), [journal.change_of(str(other), "newer")], lambda: None)
+    assert other.read_text() == "newer"
+    assert [entry["path"] for entry in json.loads(pending.read_text())] == [str(stuck)]
+
+    subprocess.run(["umount", str(read_only)], check=True)
+    assert "put back as it was" in journal.recover_pending(str(state))[0]
+    assert stuck.read_text() == "old"
+    assert not pending.exists()
+
+
+def test_a_file_that_can_not_be_put_back_is_named_with_where_its_text_is(tmp_path: Path) -> None:
+    state, path = str(tmp_path / "state"), tmp_path / "daemon.json"
+    path.write_text("old")
+
+    def spoil() -> None:
+        path.unlink()
+        path.mkdir()
+        raise EngineError("the engine refuses it")
+
+    with journal.locked(state), pytest.raises(journal.NotRestored, match=r"the engine refuses it; .*pending.json"):
+        journal.commit(state, [journal.change_of(str(path), "new")], spoil)
+    assert json.loads(Path(state, "pending.json").read_text())[0]["before"] == "old"
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[{}]", '[{"path": 1, "before": 1}]', "[[]]", "3", "[" * 100_000])
+def test_a_damaged_pending_file_is_kept_aside_and_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pending.json").write_text(text)
+    [said] = journal.recover_pending(str(tmp_path))
+    assert said.startswith(f"{tmp_path}/pending.json.damaged: ")
+    assert (tmp_path / "pending.json.damaged").read_text() == text
+    assert journal.recover_pending(str(tmp_path)) == []
+
+
+def test_a_pending_file_of_a_later_version_is_understood(tmp_path: Path) -> None:
+    path = tmp_path / "daemon.json"
+    path.write_text("new")
+    entry = asdict(Change(str(path), "old", "new")) | {"colour": "red"}
+    (tmp_path / "pending.json").write_text(json.dumps([entry]))
+    journal.recover_pending(str(tmp_path))
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "daemon.json")
+    with pytest.raises(EngineError, match=r"can't read .*daemon.json: is a pipe, socket or device"):
+        journal.read(str(tmp_path / "daemon.json"))

@@ -10,7 +10,7 @@ import pytest
 from pytest_subprocess import FakeProcess
 
 from cdi_runc.engines import containerd, docker, nerdctl, podman, rancher, values
-from cdi_runc.engines.engine import EngineError, FilePlan, Found, Runtimes, Wish
+from cdi_runc.engines.engine import EngineError, FilePlan, Found, NewRuntime, Runtimes
 from tests.engines.conftest import applied
 
 SHIM = "/usr/bin/cdi-runc"
@@ -26,10 +26,10 @@ def _found(name: str, version: str, config: Path, *, explicit: bool = True) -> F
 
 
 @pytest.mark.parametrize(
-    ("wish", "after"),
+    ("new", "after"),
     [
         (
-            Wish(path=SHIM),
+            NewRuntime(path=SHIM),
             """
             {
               "features": {"buildkit": true},
@@ -44,7 +44,7 @@ def _found(name: str, version: str, config: Path, *, explicit: bool = True) -> F
             """,
         ),
         (
-            Wish("gpu", SHIM, default=True),
+            NewRuntime("gpu", SHIM, default=True),
             """
             {
               "features": {"buildkit": true},
@@ -60,7 +60,7 @@ def _found(name: str, version: str, config: Path, *, explicit: bool = True) -> F
         ),
     ],
 )
-def test_docker(tmp_path: Path, wish: Wish, after: str) -> None:
+def test_docker(tmp_path: Path, new: NewRuntime, after: str) -> None:
     config = tmp_path / "daemon.json"
     config.write_text(
         _text(
@@ -79,7 +79,7 @@ def test_docker(tmp_path: Path, wish: Wish, after: str) -> None:
     known = docker.runtimes(found)
     assert known.default == "nvidia"
     assert known.handlers["nvidia"]["path"] == "nvidia-container-runtime"
-    [plan] = docker.plan(found, wish, known)
+    [plan] = docker.plan(found, new, known)
     assert applied(plan) == _text(after)
 
 
@@ -132,8 +132,8 @@ TAKEN_OVER = {
 
 
 def test_a_containerd_handler_takes_over_what_the_one_it_stands_for_has() -> None:
-    assert containerd.handler(DUMPED, Wish(path=SHIM)) == TAKEN_OVER
-    assert containerd.handler(DUMPED, Wish(path=SHIM, wraps="/opt/crun")) == TAKEN_OVER  # the default's, at least
+    assert containerd.handler(DUMPED, NewRuntime(path=SHIM)) == TAKEN_OVER
+    assert containerd.handler(DUMPED, NewRuntime(path=SHIM, wraps="/opt/crun")) == TAKEN_OVER  # the default's, at least
 
 
 def _cri(plan: FilePlan, plugin: str) -> dict[str, object]:
@@ -148,7 +148,7 @@ def _cri(plan: FilePlan, plugin: str) -> dict[str, object]:
 def test_containerd_1_in_the_file_itself(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(CONTAINERD_2)
-    [plan] = containerd.plan(_found("containerd", "1.6.20", config), Wish(path=SHIM, default=True), DUMPED)
+    [plan] = containerd.plan(_found("containerd", "1.6.20", config), NewRuntime(path=SHIM, default=True), DUMPED)
     after = _cri(plan, "io.containerd.grpc.v1.cri")
     runtimes = after["runtimes"]
     assert isinstance(runtimes, dict)
@@ -161,7 +161,9 @@ def test_containerd_1_in_the_file_itself(tmp_path: Path) -> None:
 def test_containerd_1_keeps_the_built_in_handler_beside_the_first_of_the_file(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("version = 2\n")
-    [plan] = containerd.plan(_found("containerd", "1.7.24", config), Wish(path=SHIM), Runtimes("runc", {"runc": RUNC}))
+    [plan] = containerd.plan(
+        _found("containerd", "1.7.24", config), NewRuntime(path=SHIM), Runtimes("runc", {"runc": RUNC})
+    )
     runtimes = _cri(plan, "io.containerd.grpc.v1.cri")["runtimes"]
     assert isinstance(runtimes, dict)
     assert runtimes["runc"] == {"runtime_type": "io.containerd.runc.v2"}
@@ -175,7 +177,7 @@ def test_containerd_1_keeps_the_built_in_handler_beside_the_first_of_the_file(tm
 def test_containerd_2_in_a_drop_in(tmp_path: Path, schema: int, plugin: str, imports: str) -> None:
     config = tmp_path / "config.toml"
     config.write_text(f"version = {schema}\n{imports}")
-    plans = containerd.plan(_found("containerd", "2.1.9", config), Wish(path=SHIM), DUMPED)
+    plans = containerd.plan(_found("containerd", "2.1.9", config), NewRuntime(path=SHIM), DUMPED)
     drop_in = tmp_path / "conf.d/50-cdi-runc.toml"
     assert plans[0].path == str(drop_in)
     assert values.parse("toml", applied(plans[0]))["version"] == schema
@@ -191,18 +193,23 @@ def test_containerd_2_in_a_drop_in(tmp_path: Path, schema: int, plugin: str, imp
 
 
 @pytest.mark.parametrize(
-    ("text", "wish", "words"),
+    ("text", "new", "words"),
     [
-        ("root = '/x'\n", Wish(path=SHIM), "schema version 1 has no runtime handlers"),
-        ("version = 2\n", Wish(path=SHIM, drop_in="/x"), "does not merge drop-ins"),
-        ("version = 2\n[", Wish(path=SHIM), r"config.toml: line 2, column \d+: "),
+        ("version = 3\n", NewRuntime(path=SHIM), "version = 3, but containerd 1.6.20 reads version 2 at most"),
+        (
+            'disabled_plugins = ["cri"]\n',
+            NewRuntime(path=SHIM),
+            'config.toml turns the CRI plugin off.* take "cri" out',
+        ),
+        ("version = 2\n", NewRuntime(path=SHIM, drop_in="/x"), "does not merge drop-ins"),
+        ("version = 2\n[", NewRuntime(path=SHIM), r"config.toml: line 2, column \d+: "),
     ],
 )
-def test_containerd_configs_that_can_not_be_used(tmp_path: Path, text: str, wish: Wish, words: str) -> None:
+def test_containerd_configs_that_can_not_be_used(tmp_path: Path, text: str, new: NewRuntime, words: str) -> None:
     config = tmp_path / "config.toml"
     config.write_text(text)
     with pytest.raises(EngineError, match=words):
-        containerd.plan(_found("containerd", "1.6.20", config), wish, DUMPED)
+        containerd.plan(_found("containerd", "1.6.20", config), new, DUMPED)
 
 
 def test_podman_in_a_drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,12 +218,13 @@ def test_podman_in_a_drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     config = tmp_path / "containers.conf"
     config.write_text('[engine]\nruntime_supports_json = ["mine"]\n')
     found = _found("podman", "4.3.1", config, explicit=False)
-    [plan] = podman.plan(found, Wish("cdi-crun", "/usr/bin/cdi-crun", "crun", default=True), Runtimes("crun"))
+    [plan] = podman.plan(found, NewRuntime("cdi-crun", "/usr/bin/cdi-crun", "crun", default=True), Runtimes("crun"))
     assert plan.path == str(tmp_path / "containers.conf.d/50-cdi-crun.conf")
     assert values.parse("toml", applied(plan)) == {
         "engine": {
             "runtime": "cdi-crun",
             "runtime_supports_json": ["mine", "cdi-crun"],
+            "runtime_supports_nocgroup": ["crun", "krun", "cdi-crun"],
             "runtime_supports_nocgroups": ["crun", "krun", "cdi-crun"],
             "runtimes": {"cdi-crun": ["/usr/bin/cdi-crun"]},
         }
@@ -226,7 +234,7 @@ def test_podman_in_a_drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_podman_in_a_file_that_was_named(tmp_path: Path) -> None:
     config = tmp_path / "containers.conf"
     config.write_text('# mine\n[engine]\nruntime = "crun"\n[engine.runtimes]\nfoo = ["/foo"]\n')
-    [plan] = podman.plan(_found("podman", "5.4.2", config), Wish(path=SHIM), Runtimes("crun"))
+    [plan] = podman.plan(_found("podman", "5.4.2", config), NewRuntime(path=SHIM), Runtimes("crun"))
     after = applied(plan)
     assert after.startswith("# mine\n")
     engine = values.parse("toml", after)["engine"]
@@ -262,7 +270,7 @@ def test_k3s_and_rke2_in_their_template(tmp_path: Path, engine: rancher.Rancher,
     if template:
         path.write_text(template)
     found = _found(engine.name, "1.30.4", path)
-    [plan] = engine.plan(found, Wish(path=SHIM), engine.runtimes(found))
+    [plan] = engine.plan(found, NewRuntime(path=SHIM), engine.runtimes(found))
     after = applied(plan)
     assert after == (template or '{{ template "base" . }}\n') + BLOCK
     path.write_text(after)
@@ -275,7 +283,7 @@ def test_k3s_with_containerd_2(tmp_path: Path) -> None:
     )
     engine = rancher.Rancher("k3s", str(tmp_path), ("k3s", "k3s-agent"))
     found = _found("k3s", "1.32.3", tmp_path / "config-v3.toml.tmpl")
-    [plan] = engine.plan(found, Wish(path=SHIM), engine.runtimes(found))
+    [plan] = engine.plan(found, NewRuntime(path=SHIM), engine.runtimes(found))
     assert '[plugins."io.containerd.cri.v1.runtime".containerd.runtimes."cdi-runc"]\n' in applied(plan)
 
 
@@ -297,15 +305,15 @@ def test_k3s_without_systemd_is_left_to_the_administrator(fp: FakeProcess) -> No
 
 
 @pytest.mark.parametrize(
-    ("engine", "wish", "words"),
+    ("engine", "new", "words"),
     [
-        (rancher.K3S, Wish(default=True), "default-runtime: cdi-runc into /etc/rancher/k3s/config.yaml"),
-        (docker, Wish(drop_in="/x"), "Docker has no drop-in files"),
-        (nerdctl, Wish(path=SHIM), "nerdctl run --runtime /usr/bin/cdi-runc"),
-        (nerdctl, Wish(default=True), "no setting for a default runtime"),
+        (rancher.K3S, NewRuntime(default=True), "default-runtime: cdi-runc into /etc/rancher/k3s/config.yaml"),
+        (docker, NewRuntime(drop_in="/x"), "Docker has no drop-in files"),
+        (nerdctl, NewRuntime(path=SHIM), "nerdctl run --runtime /usr/bin/cdi-runc"),
+        (nerdctl, NewRuntime(default=True), "no setting for a default runtime"),
     ],
 )
-def test_what_an_engine_can_not_do_is_said(tmp_path: Path, engine: object, wish: Wish, words: str) -> None:
+def test_what_an_engine_can_not_do_is_said(tmp_path: Path, engine: object, new: NewRuntime, words: str) -> None:
     found = _found("x", "1.0", tmp_path / "config")
     with pytest.raises(EngineError, match=words):
-        engine.plan(found, wish, Runtimes("runc"))  # type: ignore[attr-defined]
+        engine.plan(found, new, Runtimes("runc"))  # type: ignore[attr-defined]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cdi_runc.engines import monitors, records, registration
-from cdi_runc.engines.engine import EngineError, FilePlan, Put, Wish
+from cdi_runc.engines import processes, records, registration
+from cdi_runc.engines.engine import EngineError, FilePlan, NewRuntime, Put
 from tests.engines.conftest import Notebook
 from tests.processes import ending
 
@@ -22,10 +22,10 @@ class Host:
     def __init__(self, folder: Path, engine: Notebook) -> None:
         self.config, self.state, self.engine = folder / "notebook.json", str(folder / "state"), engine
 
-    def enable(self, wish: Wish | None = None, **how: Any) -> registration.Outcome:
+    def enable(self, new: NewRuntime | None = None, **how: Any) -> registration.Outcome:
         found = self.engine.find(str(self.config))
-        wish = wish or Wish(path=SHIM)
-        return registration.enable(self.engine, found, wish, how.pop("scripts", ()), directory=self.state, **how)
+        new = new or NewRuntime(path=SHIM)
+        return registration.enable(self.engine, found, new, how.pop("scripts", ()), directory=self.state, **how)
 
     def disable(self, runtime: str = "cdi-runc", **how: Any) -> registration.Outcome:
         found = self.engine.find(str(self.config))
@@ -56,7 +56,7 @@ BEFORE = [
 def test_disable_gives_the_file_back_byte_for_byte(host: Host, before: str | None, default: bool) -> None:
     if before is not None:
         host.config.write_text(before)
-    host.enable(Wish(path=SHIM, default=default))
+    host.enable(NewRuntime(path=SHIM, default=default))
     assert host.says()["runtimes"]["cdi-runc"] == {"path": SHIM}
     assert (host.says().get("default") == "cdi-runc") is default
     host.disable()
@@ -67,7 +67,7 @@ def test_disable_gives_the_file_back_byte_for_byte(host: Host, before: str | Non
 @pytest.mark.parametrize("before", ["{}", '{"runtimes": {"foo": {"path": "/foo"}}, "default": "foo"}'])
 def test_disable_takes_out_just_ours_from_a_file_changed_since(host: Host, before: str) -> None:
     host.config.write_text(before)
-    host.enable(Wish(path=SHIM, default=True))
+    host.enable(NewRuntime(path=SHIM, default=True))
     host.config.write_text(json.dumps({**host.says(), "debug": True}))
     host.disable()
     assert host.says() == {**json.loads(before), "debug": True}
@@ -75,7 +75,7 @@ def test_disable_takes_out_just_ours_from_a_file_changed_since(host: Host, befor
 
 def test_a_default_that_someone_has_set_since_stays(host: Host) -> None:
     host.config.write_text('{"runtimes": {"foo": {"path": "/foo"}}}')
-    host.enable(Wish(path=SHIM, default=True))
+    host.enable(NewRuntime(path=SHIM, default=True))
     host.config.write_text(json.dumps({**host.says(), "default": "foo"}))
     host.disable()
     assert host.says() == {"runtimes": {"foo": {"path": "/foo"}}, "default": "foo"}
@@ -92,8 +92,8 @@ def test_twice_is_once(host: Host) -> None:
 
 def test_enabling_again_otherwise_replaces_and_still_goes_back_to_the_start(host: Host) -> None:
     host.config.write_text('{ "default": "runc" }')
-    host.enable(Wish(path=SHIM, default=True))
-    host.enable(Wish(path=CRUN))
+    host.enable(NewRuntime(path=SHIM, default=True))
+    host.enable(NewRuntime(path=CRUN))
     assert host.says() == {"default": "runc", "runtimes": {"cdi-runc": {"path": CRUN}}}
     host.disable()
     assert host.config.read_text() == '{ "default": "runc" }'
@@ -102,8 +102,8 @@ def test_enabling_again_otherwise_replaces_and_still_goes_back_to_the_start(host
 @pytest.mark.parametrize("order", [("cdi-runc", "cdi-crun"), ("cdi-crun", "cdi-runc")])
 def test_two_names_go_in_any_order(host: Host, order: tuple[str, str]) -> None:
     host.config.write_text('{\n  "debug": true\n}\n')
-    host.enable(Wish(path=SHIM, default=True))
-    host.enable(Wish("cdi-crun", CRUN, "crun", default=True))
+    host.enable(NewRuntime(path=SHIM, default=True))
+    host.enable(NewRuntime("cdi-crun", CRUN, "crun", default=True))
     host.disable(order[0])
     assert list(host.says()["runtimes"]) == [order[1]]
     assert host.says()["default"] == order[1]
@@ -121,18 +121,18 @@ def test_a_dry_run_shows_a_diff_and_writes_nothing(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "wish", "words"),
+    ("before", "new", "words"),
     [
-        ('{"runtimes": {"cdi-runc": {"path": "/other"}}}', Wish(path=SHIM), "cdi-runc is taken by /other"),
-        ("{}", Wish("runc", SHIM), "runc is taken by runc"),
-        ('{"a": 1,,}', Wish(path=SHIM), r"notebook.json: line 1, column \d+: "),
-        ('{"runtimes": {}, "x": {"\n', Wish(path=SHIM), r"notebook.json: line 1, column \d+: "),
+        ('{"runtimes": {"cdi-runc": {"path": "/other"}}}', NewRuntime(path=SHIM), "cdi-runc is taken by /other"),
+        ("{}", NewRuntime("runc", SHIM), "runc is taken by runc"),
+        ('{"a": 1,,}', NewRuntime(path=SHIM), r"notebook.json: line 1, column \d+: "),
+        ('{"runtimes": {}, "x": {"\n', NewRuntime(path=SHIM), r"notebook.json: line 1, column \d+: "),
     ],
 )
-def test_what_can_not_be_done_is_said_and_nothing_written(host: Host, before: str, wish: Wish, words: str) -> None:
+def test_what_can_not_be_done_is_said_and_nothing_written(host: Host, before: str, new: NewRuntime, words: str) -> None:
     host.config.write_text(before)
     with pytest.raises(EngineError, match=words):
-        host.enable(wish)
+        host.enable(new)
     assert host.config.read_text() == before
     assert records.registrations(host.state) == []
 
@@ -184,15 +184,15 @@ def test_an_engine_that_is_gone_is_no_hindrance(host: Host) -> None:
     [
         (False, (), []),
         (True, (), ["{ }"]),
-        (True, (Put(("runtimes",), {}, "spare"), Put(("default",), "runc", "spare")), ["outright", "{ }"]),
+        (True, (Put(("runtimes",), {}, "if-absent"), Put(("default",), "runc", "if-absent")), ["outright", "{ }"]),
     ],
 )
 def test_a_running_engine_is_made_to_forget(
     host: Host, running: bool, parting: tuple[Put, ...], reloads: list[str]
 ) -> None:
     host.config.write_text("{ }")
-    host.enable(Wish(path=SHIM, default=True))
-    host.engine.running, host.engine.PARTING = running, parting
+    host.enable(NewRuntime(path=SHIM, default=True))
+    host.engine.running, host.engine.TO_FORGET = running, parting
     host.disable(reload=True)
     outright = '{\n    "runtimes": {},\n    "default": "runc"\n}'
     assert host.engine.reloads == [outright if text == "outright" else text for text in reloads]
@@ -216,7 +216,7 @@ def test_a_running_engine_is_told_once(host: Host, running: bool, first: bool, r
 def test_who_dies_in_between_can_disable_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.config.write_text("{ }")
     host.enable()
-    host.engine.running, host.engine.PARTING = True, (Put(("runtimes",), {}, "spare"),)
+    host.engine.running, host.engine.TO_FORGET = True, (Put(("runtimes",), {}, "if-absent"),)
     with monkeypatch.context() as patched:
         patched.setattr(registration, "_commit", lambda *_, **__: pytest.fail("dead"))
         with pytest.raises(pytest.fail.Exception):
@@ -237,7 +237,7 @@ def container(tmp_path: Path) -> Iterator[Callable[[str], None]]:
         argv = ["conmon", str(script), "-c", "0123456789abcdef", "-r", runtime, "-b", "/bundle"]
         process = subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE)
         started.enter_context(ending(process))
-        while not monitors.argv_of(process.pid):
+        while not processes.argv_of(process.pid):
             pass  # the kernel shows no arguments until the new program is in place
 
     with started:
@@ -246,7 +246,7 @@ def container(tmp_path: Path) -> Iterator[Callable[[str], None]]:
 
 def test_a_runtime_in_use_is_kept_unless_forced(host: Host, container: Callable[[str], None]) -> None:
     host.config.write_text("{}")
-    host.enable(Wish(path="/usr/bin/cdi-runc-of-this-test"))
+    host.enable(NewRuntime(path="/usr/bin/cdi-runc-of-this-test"))
     container("/usr/bin/cdi-runc-of-this-test")
     with pytest.raises(EngineError, match=r"running containers use cdi-runc \(0123456789ab\): stop them, or --force"):
         host.disable()

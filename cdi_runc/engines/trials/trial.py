@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cdi_runc.engines import journal, monitors
-from cdi_runc.engines.engine import Engine, EngineError, Found, Trial
-from cdi_runc.engines.trial_image import write_image
+from cdi_runc.engines import journal, monitors, processes
+from cdi_runc.engines.engine import MARKER_MOUNTS, Engine, EngineError, Found
+from cdi_runc.engines.trials import trials
+from cdi_runc.engines.trials.container import Container, Trials
+from cdi_runc.engines.trials.image import write_image
 
 _NODE = "/dev/cdi-runc-test"
 _MOUNT = "/cdi-runc-test.json"
@@ -53,27 +55,33 @@ def run(engine: Engine, found: Found, runtime: str, settings: Mapping[str, Any],
     if handler is None:
         yield Step("registered", False, f"no runtime {runtime}: cdictl engine enable {found.name}")
         return
-    yield Step("registered", True, f"{runtime} is {handler['path']}")
+    path = str(handler["path"])
+    if os.path.isabs(path) and not os.access(path, os.X_OK):
+        words = "can't be executed" if os.path.exists(path) else "does not exist"
+        yield Step("registered", False, f"{runtime} is {path}, which {words}: cdictl engine enable {found.name}")
+        return
+    yield Step("registered", True, f"{runtime} is {path}")
     if found.running is False:
         raise EngineError(f"{found.name} is not running: start it first")
+    starter = trials(found.name)
     token = secrets.token_hex(4)
     with _spec_file(settings["spec-dirs"], token) as device:
         request = _request(engine, found, settings["requests"], device.name)
-        name = f"cdi-runc-test-{token}"
-        trial = Trial(name, image or f"docker.io/library/cdi-runc-test:{token}", runtime, _COMMAND, **request)
+        name, ours = f"cdi-runc-test-{token}", f"docker.io/library/cdi-runc-test:{token}"
+        container = Container(name, image or ours, runtime, path, _COMMAND, **request)
         try:
             if not image:
-                _bring_image(engine, found, trial.image)
-            yield from _steps(engine, found, trial, device)
+                _bring_image(starter, found, ours)
+            yield from _steps(starter, found, container, device)
         finally:
-            said = _clean(engine, found, trial, brought=not image)
+            said = _clean(starter, found, container, brought=not image)
     left = [said] if said else [path for path in (device.spec,) if os.path.exists(path)]
     yield Step("cleaned up", not left, left[0] if left else "container, image and spec file are gone")
 
 
-def _steps(engine: Engine, found: Found, trial: Trial, device: _Device) -> Iterator[Step]:
+def _steps(starter: Trials, found: Found, container: Container, device: _Device) -> Iterator[Step]:
     try:
-        pid = engine.start(found, trial)
+        pid = starter.start(found, container)
     except EngineError as fault:
         yield Step("container started", False, str(fault))
         return
@@ -85,7 +93,7 @@ def _steps(engine: Engine, found: Found, trial: Trial, device: _Device) -> Itera
     bundle = monitors.bundle_of(pid)
     text = journal.read(os.path.join(bundle, "config.json")) if bundle else None
     if text is not None:
-        step = _request_arrived(json.loads(text), trial)
+        step = _request_arrived(json.loads(text), container)
         yield step
         if not step.works:
             return
@@ -94,20 +102,20 @@ def _steps(engine: Engine, found: Found, trial: Trial, device: _Device) -> Itera
     yield Step("device in the container", not missing, seen)
 
 
-def _request_arrived(config: dict[str, Any], trial: Trial) -> Step:
+def _request_arrived(config: dict[str, Any], container: Container) -> Step:
     """The shim leaves annotations and variables, and takes a marker mount out."""
     name = "request reaches config.json"
-    for key in trial.annotations:
+    for key in container.annotations:
         if key not in config.get("annotations", {}):
             return Step(name, False, f"the annotation {key} is not in config.json")
         return Step(name, True, f"annotation {key}")
-    for key in trial.env:
+    for key in container.env:
         if not any(entry.startswith(f"{key}=") for entry in config["process"].get("env", [])):
             return Step(name, False, f"the variable {key} is not in config.json")
         return Step(name, True, f"variable {key}")
-    for target in trial.mounts:
+    for target in container.mounts:
         if any(mount.get("destination") == target for mount in config.get("mounts", [])):
-            return Step(name, False, f"the mount {target} is there still: cdi-runc did not take it for a request")
+            return Step(name, False, f"the mount {target} is still there: cdi-runc did not take it for a request")
     return Step(name, True, "marker mount, taken out again")
 
 
@@ -131,8 +139,9 @@ def _missing(pid: int, environ: Mapping[str, str], device: _Device) -> list[str]
 def _wait(pid: int) -> dict[str, str] | None:
     """The environment of the container's process once it is `sleep`; None if it ends before."""
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and (argv := monitors.argv_of(pid)):
-        if os.path.basename(argv[0]) == "sleep":
+    while time.monotonic() < deadline and os.path.exists(f"/proc/{pid}"):
+        argv = processes.argv_of(pid)  # for a moment, while the kernel puts the new program in place, there is none
+        if argv and os.path.basename(argv[0]) == "sleep":
             entries = (journal.read(f"/proc/{pid}/environ") or "").split("\0")
             return dict(entry.split("=", 1) for entry in entries if "=" in entry)
         time.sleep(0.05)
@@ -148,8 +157,8 @@ def _request(engine: Engine, found: Found, requests: Mapping[str, Any], device: 
     if requests["env"]:
         return {"env": {requests["env"]: device}}
     raise EngineError(
-        f"{found.name} {found.version} passes no annotations on, and cdi-runc listens to nothing else:"
-        " set `requests: {mounts: /var/run/cdi-devices}` in /etc/cdi-runc/config.yaml"
+        f"{found.name} {found.version} passes no annotations on, and cdi-runc takes requests by nothing else:"
+        f" put the two lines `requests:` and `  mounts: {MARKER_MOUNTS}` into /etc/cdi-runc/config.yaml"
     )
 
 
@@ -171,16 +180,16 @@ def _spec_file(spec_dirs: Sequence[str], token: str) -> Iterator[_Device]:
         journal.roll_back([change])
 
 
-def _bring_image(engine: Engine, found: Found, name: str) -> None:
+def _bring_image(starter: Trials, found: Found, name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="cdi-runc-") as folder:
         archive = os.path.join(folder, "image.tar")
         write_image(archive, name)
-        engine.load_image(found, archive, name)
+        starter.load_image(found, archive, name)
 
 
-def _clean(engine: Engine, found: Found, trial: Trial, brought: bool) -> str:
+def _clean(starter: Trials, found: Found, container: Container, brought: bool) -> str:
     try:
-        engine.clean(found, trial, image=brought)
+        starter.clean(found, container, image=brought)
     except EngineError as fault:
         return str(fault)
     return ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdi_runc.engines.engine import EngineError
-from cdi_runc.engines.trial_image import write_image
+from cdi_runc.engines.trials.image import write_image
 from tests.engines.conftest import Command
 
 
