@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from cdi_runc.engines import monitors, processes
+from tests.processes import ending
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may start processes of other users")
 RUNTIME = "/usr/bin/cdi-runc-of-this-test"
@@ -28,22 +30,19 @@ def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Starts a process that calls itself a shim of containerd's, in a folder, as a user."""
-    running: list[subprocess.Popen[bytes]] = []
-    shell = shutil.which("sleep") or "/bin/sleep"
+    running = ExitStack()
+    sleep = shutil.which("sleep") or "/bin/sleep"
 
     def start(folder: Path, user: int) -> subprocess.Popen[bytes]:
         argv = ["containerd-shim-of-this-test", "60"]
-        process = subprocess.Popen(argv, executable=shell, cwd=folder, user=user)
-        running.append(process)
+        process = running.enter_context(ending(subprocess.Popen(argv, executable=sleep, cwd=folder, user=user)))
         deadline = time.monotonic() + 10
         while processes.argv_of(process.pid) != argv and time.monotonic() < deadline:
             time.sleep(0.01)
         return process
 
-    yield start
-    for process in running:
-        process.kill()
-        process.wait(10)
+    with running:
+        yield start
 
 
 @pytest.fixture
