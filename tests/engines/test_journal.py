@@ -179,11 +179,11 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     (folder / "daemon.json").write_text("{}")
     for words in (["--bind", str(folder), str(folder)], ["-o", "remount,bind,ro", str(folder)]):
-        if subprocess.run(["mount", *words], capture_output=True).returncode != 0:
-            subprocess.run(["umount", str(folder)], capture_output=True)
+        if subprocess.run(["mount", *words], capture_output=True, timeout=30).returncode != 0:
+            subprocess.run(["umount", str(folder)], capture_output=True, timeout=30)
             pytest.skip("only root may mount")
     yield folder
-    subprocess.run(["umount", str(folder)], capture_output=True)
+    subprocess.run(["umount", str(folder)], capture_output=True, timeout=30)
 
 
 def test_a_read_only_file_is_named_and_nothing_stays_behind(read_only: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_recovery_goes_on_past_what_can_not_be_put_back(read_only: Path, tmp_pat
     assert other.read_text() == "newer"
     assert [entry["path"] for entry in json.loads(pending.read_text())] == [str(stuck)]
 
-    subprocess.run(["umount", str(read_only)], check=True)
+    subprocess.run(["umount", str(read_only)], check=True, timeout=30)
     assert "put back as it was" in journal.recover_pending(str(state))[0]
     assert stuck.read_text() == "old"
     assert not pending.exists()
