@@ -144,11 +144,10 @@ class Tree:
             return None
 
     def is_node(self, path: str) -> bool:
-        """Whether there is a device node; below another root than the host's a plain file may stand for one."""
+        """Whether there is a device node or a pipe; below another root than the host's a plain file may be one."""
         found = self.status(path)
-        if found is None:
-            return False
-        return stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode) or (bool(self._prefix) and _plain(found))
+        kinds = (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, *([stat.S_IFREG] if self._prefix else []))
+        return found is not None and stat.S_IFMT(found.st_mode) in kinds
 
     def node_of(self, directory: str) -> str | None:
         """The device node of a directory of sysfs, as its `uevent` names it; None for one that has none."""
@@ -186,7 +185,3 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 def matcher(pattern: str) -> Callable[[str], object]:
     """What tells whether a name fits a pattern."""
     return re.compile(fnmatch.translate(pattern)).match
-
-
-def _plain(found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from cdi_runc.ctl.specs.change import FORCE, NEW_FILE, write_new
 from cdi_runc.ctl.specs.fields import pruned
 from cdi_runc.ctl.specs.specfile import spec_text
 from cdi_runc.ctl.specs.typed import device_node, edit_options, put_all
+from cdi_runc.generate.tree import Tree
 
 
 @click.command()
@@ -35,11 +35,13 @@ def new(kind: str, name: str, path: str | None, force: bool, **given: Sequence[A
 @FORCE
 def from_nodes(nodes: tuple[str, ...], kind: str, with_all: bool, path: str | None, force: bool) -> None:
     """Make a spec of device nodes of this host, one device for each."""
-    for node in nodes:
-        mode = os.stat(node).st_mode
-        if not (stat.S_ISBLK(mode) or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)):
-            raise click.ClickException(f"{node}: is neither a device node nor a pipe")
     nodes = tuple(map(os.path.abspath, nodes))
+    tree = Tree()
+    for node in nodes:
+        if tree.status(node) is None:
+            raise click.ClickException(f"{node}: is not there")
+        if not tree.is_node(node):
+            raise click.ClickException(f"{node}: is neither a device node nor a pipe")
     devices = [
         {"name": name, "containerEdits": {"deviceNodes": [device_node(node)]}}
         for name, node in zip(device_names(nodes), nodes, strict=True)

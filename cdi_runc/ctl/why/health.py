@@ -96,6 +96,14 @@ def specs_usable(host: Host) -> Iterator[Result]:
         yield Result("warning", "specs", f"no spec files in {', '.join(registry.spec_dirs)}", "cdictl spec new --help")
 
 
+def specs_fresh(host: Host) -> Iterator[Result]:
+    """Specs name what is there, and those of `cdictl generate` are what it would write now."""
+    from cdi_runc.ctl.why.freshness import outdated
+
+    for finding in outdated(host.files.registry.specs, host.options):
+        yield Result("warning", "specs", finding.text, finding.mend, finding.fix)
+
+
 def specs_protected(host: Host) -> Iterator[Result]:
     """Only root may write specs: who can may have any program run as root, by a hook."""
     for path in (*host.settings["spec-dirs"], *host.files.registry.specs):
@@ -243,6 +251,7 @@ def kernel_notes(host: Host) -> Iterator[Result]:
 CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
     settings_usable,
     specs_usable,
+    specs_fresh,
     specs_protected,
     launcher_works,
     hot_path_quick,
