@@ -11,6 +11,13 @@ from cdi_runc.generate.recipe import Recipe
 SWITCH = "/etc/systemd/system/multi-user.target.wants/cdi-runc-generate.service"
 UNIT = "cdi-runc-generate-changed.service"
 
+# Each container of an engine has an interface that comes and goes, and that is no device of ours: it has no driver.
+_NET = (
+    ("net", "*", ', ACTION!="remove", DRIVERS=="?*"'),
+    ("net", "*", ', ACTION!="remove", ATTR{type}=="280"'),
+    ("net", "*can*", ""),  # of one that is gone only the name is known
+)
+
 _CLASS = re.compile(r"/sys/class/([^/*?\[]+)/([^/]+)")
 _DRIVER = re.compile(r"/sys/bus/([^/*?\[]+)/drivers/")
 _BUS = re.compile(r"/sys/bus/([^/*?\[]+)/devices/([^/]+)")
@@ -49,7 +56,9 @@ def rules(recipes: Iterable[Recipe]) -> str:
 def _events(recipe: Recipe) -> Iterable[tuple[str, str, str]]:
     """Subsystem, glob of the kernel's name, and another test, of the events about a recipe's devices."""
     for glob in recipe.match.globs:
-        if found := _CLASS.match(glob) or _BUS.match(glob):
+        if glob.startswith("/sys/class/net/"):
+            yield from _NET
+        elif found := _CLASS.match(glob) or _BUS.match(glob):
             # udev writes a name with `/` where sysfs has `!`.
             yield found[1], found[2].replace("!", "/"), ""
         elif found := _DRIVER.match(glob):

@@ -52,6 +52,17 @@ def subsystem(event: bytes) -> str:
     return ""
 
 
+def concerns(event: bytes, subsystems: Collection[str]) -> bool:
+    """Whether an event is of one of the subsystems. An interface of a container is not counted: it has no driver.
+
+    >>> concerns(b"add@/devices/virtual/net/veth1\\0SUBSYSTEM=net\\0", {"net"})
+    False
+    """
+    name = subsystem(event)
+    path = event.partition(b"\0")[0]
+    return name in subsystems and not (name == "net" and b"/virtual/net/" in path and b"can" not in path)
+
+
 def _received(listener: socket.socket, subsystems: Collection[str]) -> bool:
     """Whether one of the waiting events is of a subsystem; all are taken off the socket."""
     found = False
@@ -67,4 +78,4 @@ def _received(listener: socket.socket, subsystems: Collection[str]) -> bool:
             continue
         # Programs can send to this group too; the kernel's own address is 0.
         if not (isinstance(sender, tuple) and sender[0]):
-            found = found or subsystem(event) in subsystems
+            found = found or concerns(event, subsystems)

@@ -11,7 +11,8 @@ from integration.packaging.conftest import TREE
 from integration.packaging.machine import Machine
 from integration.packaging.test_deb import build
 
-UNITS = "cdi-runc-refresh.path cdi-runc-refresh.service"
+UNITS = "cdi-runc-refresh.path cdi-runc-refresh.service cdi-runc-generate.service cdi-runc-generate-changed.service"
+SPEC = "/run/cdi/cdictl-host.local-fuse.yaml"  # every kernel here has fuse
 CGROUP = Path(f"/sys/fs/cgroup/systemd/cdi-runc-test-{os.getpid()}")
 
 
@@ -89,6 +90,19 @@ def test_a_spec_is_read_when_it_comes_and_when_it_changes(booted: Booted, spec_d
         booted.must(f"mkdir -p {spec_dir} && cat > {spec_dir}/widget.json << 'EOF'\n{text}\nEOF\n")
         booted.wait_until("cdictl doctor | grep 'snapshot is up to date'")
     booted.must("! systemctl is-failed cdi-runc-refresh.service")
+
+
+def test_one_command_turns_the_making_of_specs_on_and_off(booted: Booted) -> None:
+    booted.must(f"make -C {TREE} install && systemctl daemon-reload && test -c /dev/fuse")
+    booted.must("systemctl start --wait multi-user.target; ! systemctl is-active cdi-runc-generate.service")
+    booted.must(f"! ls {SPEC}")
+    booted.must("systemctl enable --now cdi-runc-generate.service")
+    assert "/dev/fuse" in booted.must(f"cat {SPEC}")
+    booted.must(f"rm {SPEC} && systemctl restart cdi-runc-generate-changed.service && cat {SPEC}")
+    booted.must("test -L /etc/systemd/system/multi-user.target.wants/cdi-runc-generate.service")
+    booted.must("systemctl disable --now cdi-runc-generate.service")
+    booted.must("! test -L /etc/systemd/system/multi-user.target.wants/cdi-runc-generate.service")
+    booted.must(f"make -C {TREE} uninstall && ! ls {SPEC}")
 
 
 def test_the_package_starts_them_and_takes_them_away(booted: Booted, tmp_path: Path) -> None:
