@@ -53,6 +53,7 @@ def find(config: str | None) -> Found:
     running = _daemons()
     main = os.path.abspath(config or _config_in_use(running, usual))
     daemon = next((process for process in running if _config_of(process, usual) == main), None)
+    _refuse_later_schema(main, number)
     return Found(
         name="containerd",
         binary=path,
@@ -184,6 +185,9 @@ def _daemons() -> list[Process]:
 
 
 def _is_private(process: Process) -> bool:
+    parent = processes.parent_of(process.pid)
+    if parent and os.path.basename((processes.argv_of(parent) or [""])[0]) == "dockerd":
+        return True
     file = monitors.option(process.argv, "--config", "-c") or ""
     return "/docker/containerd/" in file or "/rancher/" in file or "/k3s/" in file
 
@@ -212,13 +216,16 @@ def _read(found: Found) -> tuple[Mapping[str, object], list[Put]]:
     if not main:
         newest = _dump(found.binary, found.config)["version"]
         return {"version": newest}, [Put(("version",), newest)] if os.path.exists(found.config) else []  # type: ignore[arg-type]
-    schema = main.get("version", 1)
-    if isinstance(schema, int) and schema > 2 and found.release < _MERGES_SINCE:
+    return {"version": 1, **main}, []
+
+
+def _refuse_later_schema(config: str, number: str) -> None:
+    schema = values.load("toml", config).get("version", 1)
+    if isinstance(schema, int) and schema > 2 and release(number) < _MERGES_SINCE:
         raise EngineError(
-            f"{found.config} says version = {schema}, but containerd {found.version} reads version 2 at most: it needs"
-            " a file of version 2 (containerd config default prints one)"
+            f"{config} says version = {schema}, but containerd {number} reads version 2 at most: it needs a file of"
+            " version 2 (containerd config default prints one)"
         )
-    return {"version": schema, **main}, []
 
 
 def _refuse_without_cri(found: Found) -> None:

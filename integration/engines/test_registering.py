@@ -1,15 +1,14 @@
 """`cdictl engine` with real engines: enabled, tried, disabled, and every file byte for byte as before."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from integration.engines.cdictl import Engine, is_debian_13
 from integration.engines.host import Host
 from integration.engines.image import NAME
 
-TREE = Path(__file__).resolve().parents[2]
 HOME = "/opt/registering"
 
 # Each engine's settings hold more than what is ours, and lie beside the usual place: another test may run one there.
@@ -47,9 +46,6 @@ runroot = "/run/containers/storage"
 graphroot = "/var/lib/containers/storage"
 """
 
-# cdictl with Debian 13's own Python and packages, which .venv's are of no use to.
-DEBIANS = "import sys; sys.argv[0] = '/usr/local/bin/cdictl'; from cdi_runc.ctl import main; main()"
-
 # What status says after enable: nobody has restarted containerd yet.
 KNOWN = {
     "docker": "knows it",
@@ -60,38 +56,10 @@ KNOWN = {
 WORKS = ["registered", "container started", "request reaches config.json", "device in the container", "cleaned up"]
 
 
-def _is_debian_13(host: Host) -> bool:
-    return host.run("test", "-e", "/opt/cdi-runc").returncode == 0
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _packages(host: Host) -> None:
-    if _is_debian_13(host) and host.run("python3", "-c", "import tomlkit").returncode != 0:
+    if is_debian_13(host) and host.run("python3", "-c", "import tomlkit").returncode != 0:
         pytest.skip("the Debian 13 there is an older one without python3-tomlkit (make engines-newer)")
-
-
-class Engine:
-    """An engine in a machine to spoil, its config file, and cdictl there."""
-
-    def __init__(self, host: Host, name: str, config: str = "", text: str = "") -> None:
-        """With no `config`, the engine's files are where they usually are."""
-        self.host, self.name, self.config, self.text = host, name, config, text
-        if config:
-            host.write(config, text)
-
-    def cdictl(self, command: str, *arguments: str, expect: int = 0) -> "subprocess.CompletedProcess[str]":
-        """Runs `cdictl engine COMMAND`, which must end with the status `expect`."""
-        named = ["--config", self.config] if self.config and command != "status" else []
-        venv = not _is_debian_13(self.host)
-        cdictl = [f"{TREE}/.venv/bin/cdictl"] if venv else ["python3", "-c", DEBIANS]
-        env = {"PYTHONPATH": str(TREE)}
-        done = self.host.run(*cdictl, "engine", command, self.name, *named, *arguments, env=env)
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done
-
-    def now(self) -> str:
-        """The config file's text."""
-        return self.host.path(self.config).read_text()
 
 
 @pytest.fixture(scope="module")

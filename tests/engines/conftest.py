@@ -26,7 +26,7 @@ _NATIVE = Native(
 class Notebook:
     """The engine. It refuses a config with a runtime of the name `refuses`, and keeps each text that it reloads.
 
-    `keeps` has the ids of pods, by runtime.
+    `keeps` has the ids of pods, by runtime; `elsewhere` are handlers of a file that we don't know.
     """
 
     TO_FORGET: tuple[Put, ...] = ()
@@ -34,6 +34,7 @@ class Notebook:
     running: bool = False
     refuses: str = ""
     keeps: dict[str, list[str]] = field(default_factory=dict)
+    elsewhere: dict[str, dict[str, object]] = field(default_factory=dict)
     reloads: list[str] = field(default_factory=list)
 
     def find(self, config: str | None) -> Found:
@@ -46,7 +47,7 @@ class Notebook:
         assert isinstance(handlers, dict)
         if self.refuses and self.refuses in handlers:
             raise EngineError(f"notebook: I want no {self.refuses}")
-        return Runtimes(str(settings.get("default", "runc")), {"runc": {"path": "runc"}, **handlers})
+        return Runtimes(str(settings.get("default", "runc")), {"runc": {"path": "runc"}, **handlers, **self.elsewhere})
 
     def plan(self, found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
         puts = [Put(("runtimes", new.name), {"path": new.path})]

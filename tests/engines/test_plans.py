@@ -195,7 +195,6 @@ def test_containerd_2_in_a_drop_in(tmp_path: Path, schema: int, plugin: str, imp
 @pytest.mark.parametrize(
     ("text", "new", "words"),
     [
-        ("version = 3\n", NewRuntime(path=SHIM), "version = 3, but containerd 1.6.20 reads version 2 at most"),
         (
             'disabled_plugins = ["cri"]\n',
             NewRuntime(path=SHIM),

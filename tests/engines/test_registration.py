@@ -262,3 +262,59 @@ def test_a_runtime_that_pods_still_need_is_kept_unless_forced(host: Host) -> Non
         host.disable()
     host.disable(force=True)
     assert host.config.read_text() == "{}"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "-x", "a/b", "a\nb", "ä"])
+def test_a_name_that_nobody_could_type_is_refused(host: Host, name: str) -> None:
+    host.config.write_text("{}")
+    with pytest.raises(EngineError, match="is no name of a runtime: use letters, digits"):
+        host.enable(NewRuntime(name, SHIM), force=True)
+    assert host.config.read_text() == "{}"
+
+
+def test_a_runtime_that_someone_has_moved_is_named(host: Host, tmp_path: Path) -> None:
+    """As by a tool that brings the file to another schema: our keys are not there any more, and yet we are."""
+    host.config.write_text("{}")
+    host.enable()
+    host.engine.elsewhere = {"cdi-runc": {"path": SHIM}}
+    host.config.write_text("{}")
+    with pytest.raises(EngineError, match=r"still has the runtime cdi-runc: someone has moved it.*nothing was changed"):
+        host.disable()
+    assert len(records.registrations(host.state)) == 1
+    [doubt] = host.disable(force=True).said
+    assert "still has the runtime cdi-runc" in doubt
+    assert records.registrations(host.state) == []
+
+
+def test_by_force_a_registration_goes_though_the_engine_chokes_on_its_file(host: Host) -> None:
+    host.config.write_text("{}")
+    host.enable()
+    host.engine.refuses = "broken"
+    host.config.write_text(json.dumps({"runtimes": {"cdi-runc": {"path": SHIM}, "broken": {"path": "/x"}}}))
+    with pytest.raises(EngineError, match="I want no broken"):
+        host.disable()
+    host.disable(force=True)
+    assert host.says() == {"runtimes": {"broken": {"path": "/x"}}}
+
+
+def test_an_engines_own_cdi_is_turned_on_and_back_off_byte_for_byte(host: Host) -> None:
+    host.config.write_text('{ "a": 1 }')
+
+    def enable(**how: Any) -> registration.Outcome:
+        return registration.enable_native(host.engine, host.engine.find(str(host.config)), directory=host.state, **how)
+
+    assert '+{ "a": 1, "cdi": true }' in enable(dry_run=True).diff()
+    assert enable().changes
+    assert not enable().changes
+    host.enable()  # beside it
+    assert host.says() == {"a": 1, "cdi": True, "runtimes": {"cdi-runc": {"path": SHIM}}}
+    host.disable("")
+    host.disable()
+    assert host.config.read_text() == '{ "a": 1 }'
+
+
+def test_an_engines_own_cdi_that_someone_else_turned_on_is_not_ours(host: Host) -> None:
+    host.config.write_text('{"cdi": true}')
+    found = host.engine.find(str(host.config))
+    assert not registration.enable_native(host.engine, found, directory=host.state).changes
+    assert records.registrations(host.state) == []
