@@ -39,7 +39,8 @@ def find(wanted: str, self_path: str, environ: "Mapping[bytes, bytes]", default_
     path = wanted if "/" in wanted else _on_path(wanted, searched)
     if not path:
         raise RuntimeMissing(
-            f"no runtime {wanted!r} on PATH: install it, or give its path in /etc/cdi-runc/config.yaml under 'runtimes'"
+            f"no runtime {wanted!r} on PATH{_why_this(wanted, self_path)}: install it, or give its path in"
+            " /etc/cdi-runc/config.yaml under 'runtimes'"
         )
     if not _is_executable(path):
         raise RuntimeMissing(f"the runtime {path} is missing or can't be executed")
@@ -48,6 +49,14 @@ def find(wanted: str, self_path: str, environ: "Mapping[bytes, bytes]", default_
             f"the runtime {path} is cdi-runc again: give the real one in /etc/cdi-runc/config.yaml under 'runtimes'"
         )
     return path
+
+
+def _why_this(wanted: str, self_path: str) -> str:
+    """Why this runtime is looked for, where that may surprise: in a copy of our launcher, or a link to it."""
+    own = self_path.rpartition("/")[2]
+    if own in ("cdi-runc", "cdi-crun", "cdi-youki") or "/" in wanted:
+        return ""
+    return f" (the command's own name decides: cdi-NAME runs NAME, and this one is called {own})"
 
 
 def execute(path: str, args: "Sequence[str]", environ: "Mapping[bytes, bytes]", ignored: int) -> "NoReturn":

@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from cdi_runc.ctl.why.handover import runtime_behind
 from cdi_runc.engines import NAMES, journal, launcher, records
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.ask import ask
-from cdi_runc.engines.engine import EngineError, NotInstalled
+from cdi_runc.engines.engine import MARKER_MOUNTS, EngineError, NotInstalled
 from cdi_runc.host import places, snapshot
 from cdi_runc.host.known import SpecFiles
 from cdi_runc.shim.errors import ShimError
@@ -66,8 +66,11 @@ class Host:
 
     @cached_property
     def registrations(self) -> list[records.Registration]:
-        """What `cdictl engine enable` did here."""
-        return records.registrations(journal.state_directory())
+        """What `cdictl engine enable` did here; nothing if the record of it is damaged."""
+        try:
+            return records.registrations(journal.state_directory())
+        except EngineError:
+            return []
 
 
 def settings_usable(host: Host) -> Iterator[Result]:
@@ -180,9 +183,24 @@ def runtime_there(host: Host) -> Iterator[Result]:
             yield Result("ok", "runtime", f"{name} is {found}")
 
 
+def registrations_readable(host: Host) -> Iterator[Result]:
+    """What `cdictl engine` noted down is whole, and no change of it is unfinished."""
+    directory = journal.state_directory()
+    try:
+        records.registrations(directory)
+    except EngineError as fault:
+        yield Result("problem", "engines", str(fault), "cdictl engine list")
+    pending = journal.pending_path(directory)
+    if os.path.lexists(pending):
+        text = f"a change of the engines' files was cut short: {pending}"
+        yield Result("problem", "engines", text, "cdictl engine status")
+
+
 def registrations_hold(host: Host) -> Iterator[Result]:
     """An engine that was told of cdi-runc knows it still."""
     for record in host.registrations:
+        if record["native"]:
+            continue  # which the next check says
         name, runtime = record["engine"], record["runtime"]
         module = engine_of(name)
         try:
@@ -213,6 +231,11 @@ def engines_know_us(host: Host) -> Iterator[Result]:
         itself = found.cdi == "on"
         served += bool(ours or itself)
         if ours or itself:
+            if ours and not itself and not _can_ask(module.takes_annotations(found), host.settings["requests"]):
+                text = f"{name} {found.version} knows cdi-runc, but nobody can ask for a device: it has no annotations"
+                mend = f"two lines in {host.options.config_path}: `requests:` and `  mounts: {MARKER_MOUNTS}`"
+                yield Result("warning", "engines", text, mend)
+                continue
             how = [f"knows cdi-runc as {', '.join(ours)}"] * bool(ours) + ["brings CDI devices itself"] * itself
             yield Result("ok", "engines", f"{name} {found.version} {' and '.join(how)}")
         elif name != "nerdctl" and name not in told:
@@ -223,6 +246,11 @@ def engines_know_us(host: Host) -> Iterator[Result]:
         yield Result(level, "engines", text, f"cdictl engine enable {without[0].split()[0]}")
     elif not served and not told:
         yield Result("ok", "engines", "no container engine is installed: call cdi-runc in the place of runc")
+
+
+def _can_ask(annotations: bool, requests: Mapping[str, Any]) -> bool:
+    """Is there a way to ask that both the engine and the settings have?"""
+    return bool((annotations and requests["annotations"]) or requests["mounts"] or requests["env"])
 
 
 def last_refusal(host: Host) -> Iterator[Result]:
@@ -256,6 +284,7 @@ CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
     launcher_works,
     hot_path_quick,
     runtime_there,
+    registrations_readable,
     registrations_hold,
     engines_know_us,
     snapshot_fresh,

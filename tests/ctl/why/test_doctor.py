@@ -13,6 +13,7 @@ from cdi_runc.ctl.why import doctor as command
 from cdi_runc.ctl.why import health
 from cdi_runc.ctl.why.health import Host, Result
 from cdi_runc.engines import journal
+from cdi_runc.engines.engine import Found, Runtimes
 from cdi_runc.host import places
 from tests.ctl.conftest import Cdictl
 
@@ -212,3 +213,57 @@ def test_a_support_bundle_that_cant_be_written_is_one_line(cdictl: Cdictl, tmp_p
     done = cdictl("support-bundle", "-f", tmp_path / "none" / "bundle.tar.gz")
     assert done.exit_code == 1
     assert f"can't write {tmp_path}/none/bundle.tar.gz: No such file or directory" in done.output
+
+
+@pytest.mark.parametrize("text", ["{", "null", "[{}]", ""])
+def test_damaged_records_of_the_engines_are_a_finding(host: Host, tmp_path: Path, text: str) -> None:
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines/registrations.json").write_text(text)
+    [(level, words)] = said(health.registrations_readable(host))
+    assert level == "problem"
+    assert words.startswith(f"{tmp_path}/engines/registrations.json is damaged")
+    assert said(health.registrations_hold(host)) == []
+
+
+def test_an_unfinished_change_of_the_engines_files_is_a_finding(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines/pending.json").write_text("[]")
+    path = f"{tmp_path}/engines/pending.json"
+    assert said(health.registrations_readable(host)) == [
+        ("problem", f"a change of the engines' files was cut short: {path}")
+    ]
+
+
+class OldDocker:
+    """Docker 20.10 with cdi-runc, which has no annotations."""
+
+    def find(self, config: str | None) -> Found:
+        return Found("docker", "/usr/bin/dockerd", "20.10.24", "/etc/docker/daemon.json", True, "no")
+
+    def runtimes(self, found: Found) -> Runtimes:
+        return Runtimes("runc", {"cdi-runc": {"path": "/usr/bin/cdi-runc"}})
+
+    def takes_annotations(self, found: Found) -> bool:
+        return False
+
+
+def test_an_engine_that_knows_us_but_where_nobody_can_ask(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "NAMES", ("docker",))
+    monkeypatch.setattr(health, "engine_of", lambda name: OldDocker())
+    [found] = health.engines_know_us(host)
+    assert (found.level, "nobody can ask for a device" in found.text) == ("warning", True)
+
+    lines = found.mend.split("`")[1::2]  # the two lines, as it says
+    (tmp_path / "config.yaml").write_text("\n".join(lines) + "\n")
+    again = Host(host.options)
+    assert again.settings["requests"]["mounts"] == "/var/run/cdi-devices"
+    assert said(health.engines_know_us(again)) == [("ok", "docker 20.10.24 knows cdi-runc as cdi-runc")]
+
+
+def test_an_engines_own_cdi_is_no_runtime_that_is_missing(host: Host, tmp_path: Path) -> None:
+    record = {"engine": "podman", "config": "/c", "runtime": "", "path": "", "native": True, "files": []}
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines/registrations.json").write_text(json.dumps([record]))
+    assert said(health.registrations_hold(host)) == []
