@@ -124,3 +124,38 @@ def test_a_hook_inside_the_container_does_not_get_the_images_variables(run: Run,
     run({"hooks": [hook]}, "true", change)
     assert "OF_THE_IMAGE" not in output.read_text()
     assert "PATH=" in output.read_text()
+
+
+def test_a_bundle_that_is_run_again_has_todays_edits_and_what_the_user_wrote(
+    runtime: Runtime, tmp_path: Path, spec_dir: Path
+) -> None:
+    """A driver is updated between two runs: the library of yesterday is gone."""
+    config: Any = oci_config(
+        ["sh", "-c", "cat /tmp/lib* 2> /dev/null; echo $DRIVER $MINE"], {"cdi.k8s.io/x": "v.com/c=a"}
+    )
+    directory = make_bundle(tmp_path / "bundle", config)
+
+    def run(version: str) -> str:
+        for old in tmp_path.glob("lib.so.*"):
+            old.unlink()
+        library = tmp_path / f"lib.so.{version}"
+        library.write_text(f"{version} ")
+        mount = {"hostPath": str(library), "containerPath": f"/tmp/{library.name}", "options": ["bind", "ro"]}
+        edits = {"mounts": [mount], "env": [f"DRIVER={version}"]}
+        spec = {"cdiVersion": "0.5.0", "kind": "v.com/c", "devices": [{"name": "a", "containerEdits": edits}]}
+        (spec_dir / "v.json").write_text(json.dumps(spec))
+        done = runtime.shim("run", "--bundle", str(directory), "box")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert run("1") == "1 1"
+    assert run("2") == "2 2"
+    path = directory / "config.json"
+    changed = json.loads(path.read_text())
+    changed["process"]["env"].append("MINE=yes")
+    path.write_text(json.dumps(changed))
+    assert run("3") == "3 3 yes"
+    changed = json.loads(path.read_text())
+    del changed["annotations"]
+    path.write_text(json.dumps(changed))
+    assert run("4") == "yes"  # it asks for nothing any more, and has nothing

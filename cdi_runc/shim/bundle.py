@@ -57,8 +57,9 @@ class Config:
             self.close()
             raise ConfigError(f"{path}: {error}") from None
 
-    def text(self) -> str:
-        """The data as they are now, as JSON: all ASCII, numbers with every digit that they were read with."""
+    def text(self, data: "dict[str, object] | None" = None) -> str:
+        """The data as they are now, or other data, as JSON: all ASCII, numbers with every digit they were read with."""
+        self._document.value = self.data if data is None else data
         return self._document.text()
 
     def replace(self) -> None:
@@ -69,9 +70,43 @@ class Config:
         """
         self._put(self.text().encode("ascii"))
 
-    def restore(self) -> None:
-        """Put back what was read, in the same way."""
+    def restore(self) -> "dict[str, object]":
+        """Put back what was read, in the same way, and give its data."""
         self._put(self._before)
+        return _object(_document(self._before).value)
+
+    def beside(self, name: str) -> "dict[str, object] | None":
+        """The JSON object in another file of the directory; None where there is no such file, or it holds none."""
+        try:
+            descriptor = posix.open(name, _READ | posix.O_NOFOLLOW, dir_fd=self.directory)
+        except OSError:
+            return None
+        try:
+            return _object(_document(_content(descriptor, posix.fstat(descriptor))).value)
+        except (OSError, ValueError):
+            return None
+        finally:
+            posix.close(descriptor)
+
+    def link(self, name: str) -> None:
+        """Give the file that was read another name in the directory, for when it is replaced."""
+        self.remove(name)
+        try:
+            posix.link(self.name, name, src_dir_fd=self.directory, dst_dir_fd=self.directory, follow_symlinks=False)
+        except OSError:
+            self._create(name, self._before)  # a file system without links
+
+    def keep(self, name: str, data: "dict[str, object]") -> None:
+        """Write data to a file beside this one, for us alone."""
+        self.remove(name)
+        self._create(name, self.text(data).encode("ascii"))
+
+    def remove(self, name: str) -> None:
+        """Remove a file beside this one, if it is there."""
+        try:
+            posix.unlink(name, dir_fd=self.directory)
+        except OSError:
+            pass
 
     def close(self) -> None:
         """Close the descriptors; `text` still works after that, `replace` doesn't."""
@@ -79,6 +114,17 @@ class Config:
             if descriptor >= 0:
                 posix.close(descriptor)
         self._file = self.directory = -1
+
+    def _create(self, name: str, data: bytes) -> None:
+        try:
+            descriptor = posix.open(name, _CREATE, 0o600, dir_fd=self.directory)
+            try:
+                while data:
+                    data = data[posix.write(descriptor, data) :]
+            finally:
+                posix.close(descriptor)
+        except OSError:
+            self.remove(name)  # what is kept beside a config is no reason to start no container
 
     def _put(self, data: bytes) -> None:
         temporary = f"{self.name}.{posix.urandom(8).hex()}.cdi-runc"

@@ -6,7 +6,7 @@ from cdi_runc.cdi.errors import CDIError
 from cdi_runc.host import places, snapshot
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.host.snapshot import Damaged, Snapshot
-from cdi_runc.shim import runtime
+from cdi_runc.shim import earlier, runtime
 from cdi_runc.shim.bundle import Config, mentions
 from cdi_runc.shim.cmdline import parse
 from cdi_runc.shim.decision import decide
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> "NoReturn":
             runtime.execute(path, launch.args, launch.environ, launch.ignored)
         except RuntimeMissing:
             if edited:
-                edited.restore()
+                earlier.restore(edited)
             raise
     except (ShimError, SettingsError, CDIError) as fault:
         tell("error", str(fault))
@@ -114,10 +114,11 @@ def inject(call: "Call", known: "Known", runtime_path: str, warn: "Warn") -> "Co
         if mentions(call.config, needles(known.settings["requests"])):
             raise
         return None  # it asks for nothing of ours, and what is wrong with it the runtime will say
-    decision = decide(config.data, call.command, known)
+    before = earlier.before_edits(config)
+    decision = decide(before, call.command, known)
     if decision.refused and call.command == "restore":
         warn(f"{', '.join(request.name for request in decision.refused)}: not injected: {decision.reason}")
-    made = config.data if decision.mounts is None else {**config.data, "mounts": decision.mounts}
+    made = before if decision.mounts is None else {**before, "mounts": decision.mounts}
     made = outcome(made, decision.groups, places.in_user_namespace)
     edits = [each for _, each in decision.groups]
     if edits and _may_be_dropped(edits, made):
@@ -127,8 +128,7 @@ def inject(call: "Call", known: "Known", runtime_path: str, warn: "Warn") -> "Co
             warn(line)
     if made == config.data:
         return None
-    config.data.update(made)
-    config.replace()
+    earlier.replace(config, before, made)
     return config
 
 

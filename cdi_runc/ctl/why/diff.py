@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Sequence
@@ -13,8 +12,11 @@ import click
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import echo_data, painted
 from cdi_runc.ctl.why.changes import Operation, Step, diff_lines, patch, steps
+from cdi_runc.host.places import in_user_namespace
 from cdi_runc.shim.bundle import Config
 from cdi_runc.shim.decision import decide
+from cdi_runc.shim.earlier import before_edits
+from cdi_runc.shim.outcome import outcome
 from cdi_runc.shim.requests import Request
 
 if TYPE_CHECKING:
@@ -32,8 +34,9 @@ def diff(options: Options, path: str, names: tuple[str, ...], output: str) -> No
     DEVICE is asked for in place of what the container asks for itself. `-o json` is a JSON patch (RFC 6902), in which
     `provenance` names the spec file and the device behind each operation."""
     path = os.path.join(path, "config.json") if os.path.isdir(path) else path
-    config = json.loads(Config(path).text())
-    found = changes(config, names or None, options.known())
+    read = Config(path)
+    before = json.loads(read.text(before_edits(read)))
+    found = changes(json.loads(read.text()), names or None, options.known(), before)
     if output != "table":
         echo_data([_data(step, operation) for step in found for operation in step.operations], output)
         return
@@ -44,18 +47,21 @@ def diff(options: Options, path: str, names: tuple[str, ...], output: str) -> No
             click.echo(painted(f"{sign} {line}", "added" if sign == "+" else "removed"))
 
 
-def changes(config: dict[str, Any], names: Sequence[str] | None, known: Known) -> list[Step]:
+def changes(
+    config: dict[str, Any], names: Sequence[str] | None, known: Known, before: dict[str, Any] | None = None
+) -> list[Step]:
     """What the shim would change in an OCI config that asks for these devices, or for those that it names itself.
 
-    Raises ShimError and CDIError as the shim does.
+    before: the config without the edits of an earlier run. Raises ShimError and CDIError as the shim does.
     """
+    after = dict(config if before is None else before)
     asked = None if names is None else [Request(name, "command line", "DEVICE") for name in names]
-    decision = decide(config, "create", known, asked)
-    after = copy.copy(config)
-    own = []
+    decision = decide(after, "create", known, asked)
     if decision.mounts is not None:
         after["mounts"] = decision.mounts
-        own = [Step("", "", list(patch(config, after)))]
+    if outcome(after, decision.groups, in_user_namespace) == config:
+        return []
+    own = [Step("", "", list(patch(config, after)))] if after != config else []
     files = {request.name: found[0] for request in decision.requests if (found := known.find(request.name))}
     return own + steps(after, decision.groups, files)
 

@@ -33,6 +33,7 @@ HOT = (
     "cdi_runc.shim.cmdline",
     "cdi_runc.shim.jsontext",
     "cdi_runc.shim.bundle",
+    "cdi_runc.shim.earlier",
     "cdi_runc.shim.requests",
     "cdi_runc.shim.decision",
     "cdi_runc.shim.outcome",

@@ -148,6 +148,9 @@ _cdi_is_young() {
 # fork for a plain command with vfork, and then it unblocks all signals, for the runtime too.
 _cdi_asks_for_nothing() {
     [ -f "$_cdi_file" ] && [ ! -L "$_cdi_file" ] || return 1
+    # A bundle that was run before has the edits of that run, also where it asks for nothing any more (earlier.py).
+    _cdi_base=${_cdi_file##*/}
+    [ ! -e "${_cdi_file%"$_cdi_base"}.$_cdi_base.after-cdi-runc" ] || return 1
     (
         unset GREP_OPTIONS
         export LC_ALL=C

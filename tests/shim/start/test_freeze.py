@@ -45,8 +45,7 @@ def imported(call: list[str], directory: Path) -> set[str]:
 
 def test_only_what_is_allowed_is_imported(call: list[str], tmp_path: Path) -> None:
     imported(call, tmp_path)  # makes the snapshot and freezes the modules
-    config = tmp_path / "bundle" / "config.json"
-    config.write_text(json.dumps({"annotations": REQUEST}))
+    config = bundle(tmp_path / "bundle", annotations=REQUEST) / "config.json"
     assert imported(call, tmp_path) - BUILTIN - OF_THE_START - EXTENSIONS == set()
     assert json.loads(config.read_text())["linux"]["devices"][0]["path"] == "/dev/x"
 

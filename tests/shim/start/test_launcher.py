@@ -327,3 +327,14 @@ def test_without_python_only_what_starts_containers_fails(launcher: Launcher) ->
 
 def test_the_launcher_starts_as_the_copies_of_it_are_known_by() -> None:
     assert (START / "launcher.sh").read_bytes().startswith(LAUNCHER)
+
+
+@pytest.mark.parametrize("args", [["create", "-b", "bundle", "id"], ["run", "--config", "other.json", "id"]])
+def test_python_takes_back_the_edits_of_an_earlier_run(launcher: Launcher, args: list[str]) -> None:
+    """A bundle may ask for nothing any more."""
+    directory = bundle(launcher.directory / "bundle")
+    (launcher.directory / "other.json").write_text("{}")
+    assert launcher.decide(args, "crun") == "bin/crun"
+    (directory / ".config.json.after-cdi-runc").touch()
+    (launcher.directory / ".other.json.after-cdi-runc").touch()
+    assert launcher.decide(args, "crun") == "python"
