@@ -73,7 +73,7 @@ class Config:
     def restore(self) -> "dict[str, object]":
         """Put back what was read, in the same way, and give its data."""
         self._put(self._before)
-        return _object(_document(self._before).value)
+        return _object(document(self._before).value)
 
     def beside(self, name: str) -> "dict[str, object] | None":
         """The JSON object in another file of the directory; None where there is no such file, or it holds none."""
@@ -82,7 +82,9 @@ class Config:
         except OSError:
             return None
         try:
-            return _object(_document(_content(descriptor, posix.fstat(descriptor))).value)
+            found = document(_content(descriptor, posix.fstat(descriptor)))
+            self._document.has_numbers |= found.has_numbers  # its data may be written too
+            return _object(found.value)
         except (OSError, ValueError):
             return None
         finally:

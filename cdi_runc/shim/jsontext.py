@@ -24,7 +24,7 @@ class Document:
     means to the runtimes in Go (see jsonslow.py).
     """
 
-    __slots__ = ("_has_numbers", "value")
+    __slots__ = ("has_numbers", "value")
 
     value: "Any"
 
@@ -39,7 +39,7 @@ class Document:
             raise ValueError("nested too deeply") from None
         except Exception:  # the text is at fault, or `_json` has changed
             done = False
-        self._has_numbers = context.has_numbers or not done
+        self.has_numbers = context.has_numbers or not done
         if not done:
             from cdi_runc.shim import jsonslow
 
@@ -47,7 +47,7 @@ class Document:
 
     def text(self) -> str:
         """The value as JSON, all ASCII, with the numbers of the text it was read from."""
-        encode_text = _encoded if self._has_numbers else _json.encode_basestring_ascii
+        encode_text = _encoded if self.has_numbers else _json.encode_basestring_ascii
         try:
             encoder = _json.make_encoder({}, _refuse, encode_text, None, ":", ",", False, False, False)
             return "".join(encoder(self.value, 0))

@@ -119,3 +119,19 @@ def test_a_file_of_another_name_has_a_memory_of_its_own(path: Path) -> None:
     run(other, env("B=2"))
     assert run(other, env("C=3"))["process"]["env"] == ["A=1", "C=3"]
     assert path.read_text() == USERS
+
+
+def test_numbers_keep_their_digits_over_several_runs(path: Path) -> None:
+    path.write_text('{"x": [1.10, 1e400], "process": {"env": []}}')
+    run(path, env("B=2"))
+    changed = json.loads(path.read_text().replace("1e400", "0"))
+    path.write_text(json.dumps(changed | {"x": None}))
+    config = Config(str(path))
+    before = before_edits(config)
+    replace(config, before, env("C=3")(before))
+    run(path, env())
+    assert path.read_text() == '{"x":null,"process":{"env":[]}}'
+    path.write_text('{"x": [1.10, 1e400], "process": {"env": []}}')
+    run(path, env("B=2"))
+    run(path, env("C=3"))
+    assert path.read_text() == '{"x":[1.10,1e400],"process":{"env":["C=3"]}}'
