@@ -27,14 +27,17 @@ def outcome(config: "Object", groups: "Sequence[Group]", in_user_namespace: "Cal
     in_user_namespace: whether the runtime runs in one, so that it can't make device nodes; asked only if need be.
     Raises InjectionError. The config itself stays as it is.
     """
+    binds = _binds(config, groups, in_user_namespace)
+    if binds:
+        mounts = [mount for mount in _items(config, "mounts") if mount not in binds]
+        config = {**config, **({"mounts": mounts} if "mounts" in config else {})}
     made = dict(config)
     apply(made, _without_what_is_there(config, groups))
     _sort_mounts(made, groups)
     _keep_devices(made, config)
     _keep_rules(made, config, groups)
-    moved = _nodes_elsewhere(groups)
-    if moved and (has_user_namespace(config) or in_user_namespace()):
-        _bind_nodes(made, moved)
+    if binds:
+        _bind_nodes(made, binds)
     return made
 
 
@@ -82,7 +85,7 @@ def _mounts_in_force(mounts: "Sequence[Any]", config: "Object") -> "set[str]":
 def _sort_mounts(made: "Object", groups: "Sequence[Group]") -> None:
     """Put outer mounts first, which the standard does for every device with mounts: none may hide the device's."""
     if any(edits.get("mounts") for _, edits in groups) and _at(made, "mounts", of=list):
-        made["mounts"] = sorted(_items(made, "mounts"), key=lambda mount: mount_depth(mount.get("destination") or ""))
+        made["mounts"] = _outer_first(_items(made, "mounts"))
 
 
 def _keep_devices(made: "Object", config: "Object") -> None:
@@ -162,25 +165,28 @@ def _covers(rule: "tuple[object, object, object]", device: "tuple[object, object
     )
 
 
-def _nodes_elsewhere(groups: "Sequence[Group]") -> "dict[str, str]":
-    """For each device node with another path on the host: its path in the container, and that of the host."""
+def _binds(config: "Object", groups: "Sequence[Group]", in_user_namespace: "Callable[[], bool]") -> "list[Object]":
+    """The mounts that are made in place of device nodes: in a user namespace no node can be made, and runc and crun
+    would mount the host's node of the container's path, not the one that the device names."""
     nodes = [node for _, edits in groups for node in edits.get("deviceNodes", ())]
     last = {node["path"]: node.get("hostPath") or node["path"] for node in nodes}
-    return {path: host_path for path, host_path in last.items() if host_path != path}
+    binds = [
+        {"destination": path, "type": "bind", "source": host_path, "options": ["bind"]}
+        for path, host_path in last.items()
+        if host_path != path
+    ]
+    return binds if binds and (has_user_namespace(config) or in_user_namespace()) else []
 
 
-def _bind_nodes(made: "Object", nodes: "dict[str, str]") -> None:
-    """Mount nodes from their paths on the host: in a user namespace no node can be made, and runc and crun would mount
-    the host's node of the container's path instead."""
-    devices = [device for device in _items(made, "linux", "devices") if device.get("path") not in nodes]
+def _bind_nodes(made: "Object", binds: "list[Object]") -> None:
+    places = {bind["destination"] for bind in binds}
+    devices = [device for device in _items(made, "linux", "devices") if device.get("path") not in places]
     made["linux"] = {**made["linux"], "devices": devices}
-    mounts = _items(made, "mounts")
-    last = {mount.get("destination"): mount for mount in mounts}
-    for path, host_path in nodes.items():
-        mount = {"destination": path, "type": "bind", "source": host_path, "options": ["bind"]}
-        if last.get(path) != mount:
-            mounts.append(mount)
-    made["mounts"] = sorted(mounts, key=lambda mount: mount_depth(mount.get("destination") or ""))
+    made["mounts"] = _outer_first(_items(made, "mounts") + binds)
+
+
+def _outer_first(mounts: "list[Object]") -> "list[Object]":
+    return sorted(mounts, key=lambda mount: mount_depth(mount.get("destination") or ""))
 
 
 def _items(config: "Object", *path: str) -> "list[Object]":

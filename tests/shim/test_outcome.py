@@ -204,6 +204,13 @@ def test_a_node_of_another_path_is_a_mount_in_a_user_namespace(config: dict[str,
     assert made(after, group(deviceNodes=[NODE, other]), elsewhere=elsewhere) == after
 
 
+def test_a_node_and_a_mount_of_one_path_in_a_user_namespace() -> None:
+    edits = group(deviceNodes=[NODE], mounts=[{"hostPath": "/h", "containerPath": "/dev/x"}])
+    once = made(USER_NAMESPACE, edits)
+    assert [mount["source"] for mount in once["mounts"]] == ["/h", "/dev/null"]
+    assert made(once, edits) == once
+
+
 def test_a_thousand_nodes_are_made_in_one_pass() -> None:
     """A second run of the old way looked through all rules and all nodes for each node."""
     numbers = range(1000)
