@@ -50,6 +50,13 @@ def locate(node: Node, path: Path) -> Node:
     return node
 
 
+def has_no_value(node: Node, path: Path) -> bool:
+    """Is the field at the path given, and null?"""
+    owner = locate(node, path[:-1])
+    entries = owner.value.values() if isinstance(owner.value, dict) else ()
+    return any(_same(key.value, str(path[-1])) and value.value is None for key, value in entries)
+
+
 def _same(key: Any, field: str) -> bool:
     return isinstance(key, str) and folded(key) == folded(field)
 

@@ -27,6 +27,7 @@ _ESCAPE = re.compile(r"\\.", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # What libyaml says where it has become stricter than goyaml, which took after its first versions.
 _STRICTER = re.compile(r"found unknown escape character|found unexpected ':'|while (scanning|parsing) a tag")
+_CLOSING = re.compile("'([]}])'")
 _MARK_IN_TEXT = re.compile("(?<=[\n\r\x85\u2028\u2029])\ufeff")
 _NOT_ALLOWED = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -77,6 +78,9 @@ def read(text: str, loader: Any = FastLoader) -> Node:
             return read(text, PythonLoader)
         try:
             return _read_json(text)
+        except json.JSONDecodeError as fault:
+            if fault.msg.startswith("Expecting ',' delimiter") and text[fault.pos :].strip():
+                raise YAMLError("a comma is missing before this", fault.lineno, fault.colno) from None
         except (ValueError, RecursionError):
             pass
         raise
@@ -87,13 +91,39 @@ def _read_yaml(text: str, loader: Any) -> Node:
         line, column = text.count("\n", 0, match.start()) + 1, match.start() - text.rfind("\n", 0, match.start())
         raise YAMLError(f"the character {match[0]!r} is not allowed", line, column)
     try:
-        return _Document(text, loader).read()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        message = ", ".join(filter(None, (error.context, error.problem)))
-        raise (YAMLError(message, mark.line + 1, mark.column + 1) if mark else YAMLError(message)) from None
+        document = _Document(text, loader)
     except (yaml.YAMLError, UnicodeError) as error:
         raise YAMLError(str(error)) from None
+    try:
+        return document.read()
+    except yaml.MarkedYAMLError as error:
+        raise _explained(error, document) from None
+    except (yaml.YAMLError, UnicodeError) as error:
+        raise YAMLError(str(error)) from None
+
+
+def _explained(error: yaml.MarkedYAMLError, document: _Document) -> YAMLError:
+    """The parser's error, in plain words where many people meet it."""
+    mark, opened = error.problem_mark or error.context_mark, error.context_mark
+    context, problem = error.context or "", error.problem or ""
+    message = ", ".join(filter(None, (context, problem)))
+    if mark is None:
+        return YAMLError(message)
+    if opened and "quoted scalar" in context and "end of stream" in problem:
+        mark, message = opened, "the quote that opens here is not closed"
+    elif document.ends_a_quote(mark):
+        place = f"line {mark.line + 1}, column {document.quoted.end_mark.column}"
+        message = f"the quote that opens here ends in {place}: a quote or a comma is missing"
+        mark = document.quoted.start_mark
+    elif opened and context.startswith("while parsing a flow") and (close := _CLOSING.search(problem)):
+        message = f"before this a comma is missing, or the {close[1]} of the bracket in line {opened.line + 1}"
+        if not document.text[mark.index :].strip():
+            mark, message = opened, "the bracket that opens here is not closed"
+    elif "\\t" in problem and "cannot start any token" in problem:
+        message = "a tab is here: YAML is indented with blanks"
+    elif "mapping values are not allowed" in problem:
+        message = "a colon is not allowed here: is a quote missing, or is the line indented wrongly?"
+    return YAMLError(message, mark.line + 1, mark.column + 1)
 
 
 class _Document:
@@ -109,6 +139,7 @@ class _Document:
         self.open: list[Node] = []  # the lists and mappings around the current event
         self.flow = 0  # how many of these are in brackets
         self.nodes = 0
+        self.quoted: Any = None  # the last scalar in quotes
         self.aliased = 0
 
     def read(self) -> Node:
@@ -150,6 +181,13 @@ class _Document:
         self.open.pop()
         return node
 
+    def ends_a_quote(self, mark: Any) -> bool:
+        """Does a text in quotes end at the mark, in the middle of a word or of a line? A quote may be missing then."""
+        if self.quoted is None:
+            return False
+        start, end = self.quoted.start_mark, self.quoted.end_mark
+        return bool(end.index == mark.index or start.line < end.line == mark.line)
+
     def alias(self, event: Any) -> Node:
         """The node of the anchor."""
         node = self.anchors.get(event.anchor)
@@ -165,6 +203,8 @@ class _Document:
     def scalar(self, event: Any) -> Scalar:
         """The scalar's value."""
         start, end = event.start_mark.index, event.end_mark.index
+        if event.style in ("'", '"'):
+            self.quoted = event
         if event.implicit[0] and self.flow and "?" in event.value:
             raise _fault(event, "a question mark in brackets wants quotes")  # libyaml takes it since 0.2, goyaml not
         if event.style == '"' and "\\/" in _ESCAPE.findall(self.text, start, end):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # stat(2) and inode(7); the module `stat` would have to be imported for them.
 S_IFMT = 0o170000
+S_IFLNK = 0o120000
 _DEVICE_TYPES = {0o060000: "b", 0o020000: "c", 0o010000: "p"}
 
 
@@ -146,6 +147,10 @@ def _host_device(path: str) -> tuple[str, int, int, int]:
         raise InjectionError(f"host device {path!r} cannot be the name of a file") from None
     type_ = _DEVICE_TYPES.get(found.st_mode & S_IFMT)
     if type_ is None:
+        if found.st_mode & S_IFMT == S_IFLNK:
+            raise InjectionError(
+                f"host device {path!r} is a symbolic link: the spec must name the device that it leads to"
+            )
         raise InjectionError(f"host device {path!r} is no block or character device and no pipe")
     return type_, posix.major(found.st_rdev), posix.minor(found.st_rdev), found.st_mode & ~S_IFMT
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 Form = dict[str, Any]  # a schema, or a part of one
+MISSING = "is missing"
 
 
 def schema() -> Form:
@@ -53,7 +54,7 @@ def schema_errors(data: object) -> Iterator[tuple[Path, str]]:
         if error.validator == "required":
             for name in error.validator_value:
                 if name not in error.instance:
-                    yield (*path, name), "is missing"
+                    yield (*path, name), MISSING
         elif error.validator == "additionalProperties":
             form: Any = error.schema
             for name in error.instance:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from cdi_runc.cdi import _files
-from cdi_runc.cdi._fields import fields, locate
+from cdi_runc.cdi._fields import fields, has_no_value, locate
 from cdi_runc.cdi._yaml import Node, YAMLError, read
 from cdi_runc.cdi.errors import InvalidName, InvalidSpec, Problem
 from cdi_runc.cdi.names import validate_device_name, validate_kind
-from cdi_runc.cdi.schema import schema_errors
+from cdi_runc.cdi.schema import MISSING, schema_errors
 from cdi_runc.cdi.versions import KNOWN_VERSIONS, Path, enforced_requirement
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Fault = tuple[Path, str]
 
+NO_DEVICES = "has no value: a spec lists its devices there, at least one, each with a name and containerEdits"
 MAX_SIZE = 16 << 20  # bytes; large real specs have some 100 kB
 
 
@@ -45,7 +46,10 @@ def parse_spec(text: str | bytes) -> Spec:
     if node.value is None:
         raise InvalidSpec([Problem("", "the text is empty, not an object with cdiVersion, kind and devices", 1, 1)])
     spec, faults = fields(node)
-    faults += [(path, message, locate(node, path)) for path, message in (*_rule_errors(spec), *schema_errors(spec))]
+    for path, message in (*_rule_errors(spec), *schema_errors(spec)):
+        if message == MISSING and has_no_value(node, path):
+            message = NO_DEVICES if path == ("devices",) else "has no value"
+        faults.append((path, message, locate(node, path)))
     _raise(faults)
     return cast("Spec", spec)
 

@@ -38,6 +38,7 @@ SECTIONS = {
     },
     "Check and change": {
         "validate": "specs.validate:validate",
+        "rules": "specs.rules:rules",
         "spec": "specs.spec:spec",
         "generate": "specs.generate:generate",
         "recipes": "specs.recipes:recipes",

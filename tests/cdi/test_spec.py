@@ -174,6 +174,15 @@ def test_problems_of_edits(edits: str, problems: list[str]) -> None:
     ]
 
 
+@pytest.mark.parametrize("empty", ["", " ~", " null", "  # none"])
+def test_a_field_without_a_value_is_explained(empty: str) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        parse_spec(f"cdiVersion: 0.3.0\nKIND:{empty}\ndevices:{empty}\n")
+    kind, devices = caught.value.problems
+    assert (kind.message, kind.line) == ("has no value", 2)
+    assert (devices.message[:32], devices.line) == ("has no value: a spec lists its d", 3)
+
+
 def test_a_text_that_is_not_utf_8() -> None:
     with pytest.raises(InvalidSpec, match="the text is not UTF-8: byte 2 is 0xff"):
         parse_spec(b"a:\xff")

@@ -34,6 +34,8 @@ def test_the_schema_is_one() -> None:
         ["specs"],
         ["dirs"],
         ["validate"],
+        ["rules"],
+        ["rules", "type-u"],
         ["diff", "CONFIG", "vendor.com/nic=0"],
         ["explain", "bundle", "CONFIG"],
         ["explain", "device", "vendor.com/gpu=0"],

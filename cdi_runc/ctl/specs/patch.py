@@ -93,6 +93,9 @@ class _Patch:
         for place, (key, _) in enumerate(piece.entries):
             places.setdefault(same(key.text), []).append(place)
         gone = sorted(place for field in old if field not in new for place in places.get(same(field), ()))
+        if piece.flow and gone and len(gone) == len(piece.entries):
+            self.cuts.append((piece.start, piece.end, self.inline(new)))
+            return
         self.remove([(key.start, max(key.end, value.end)) for key, value in piece.entries], gone, piece)
         added = {}
         for field, value in new.items():

@@ -13,6 +13,8 @@ from cdi_runc.ctl.output import echo_data, echo_folded
 from cdi_runc.ctl.specs.check import report
 from cdi_runc.ctl.specs.check.file import Checked, Wanted, check_all
 from cdi_runc.ctl.specs.check.releases import RELEASES, newest_known
+from cdi_runc.ctl.specs.check.rules import RULES
+from cdi_runc.ctl.specs.rules import complete_rule, known_rule
 
 
 def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -28,6 +30,14 @@ def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     return parts
 
 
+def _ignored(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> frozenset[str]:
+    """The rules that say nothing."""
+    for name in map(known_rule, names):
+        if RULES[name].always:
+            raise click.BadParameter(f"{name} can't be ignored: by this rule a file is unusable")
+    return frozenset(names)
+
+
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[FILE|DIR|-]...")
 @click.option("--host", is_flag=True, help="What is not there on this host is an error.")
@@ -40,6 +50,16 @@ def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     help="Say what this engine's own CDI would refuse: podman@4.2, docker@25, containerd@1.7, crio@1.28, spec@0.5.",
 )
 @click.option("--strict", is_flag=True, help="Warnings are errors.")
+@click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    metavar="RULE",
+    callback=_ignored,
+    shell_complete=complete_rule,
+    help="Say nothing by this rule; cdictl rules lists them.",
+)
+@click.option("--all", "with_all", is_flag=True, help="Show all warnings, however many are alike.")
 @output_option("table", "json", "yaml", "github", "sarif")
 @click.pass_context
 def validate(
@@ -48,6 +68,8 @@ def validate(
     host: bool,
     engines: list[tuple[str, str]],
     strict: bool,
+    ignored: frozenset[str],
+    with_all: bool,
     output: str,
 ) -> None:
     """Check spec files; without any, those that containers get their devices from.
@@ -58,8 +80,10 @@ def validate(
     if not paths:
         found = ctx.find_object(Options).settings()["spec-dirs"]  # type: ignore[union-attr]
         paths = tuple(path for path in found if os.path.lexists(path))
-    checked = _shown(check_all(paths, Wanted(host, engines)))
-    files = list(_said(checked) if output == "table" else checked)
+    checked = _shown(check_all(paths, Wanted(host, engines, ignored)))
+    files = list(
+        _said(checked, report.Folding(None) if with_all else report.Folding()) if output == "table" else checked
+    )
     if output == "github":
         for finding in (finding for file in files for finding in file.findings):
             click.echo(report.github(finding))
@@ -80,13 +104,15 @@ def _shown(files: Iterator[Checked]) -> Iterator[Checked]:
         yield from shown
 
 
-def _said(files: Iterator[Checked]) -> Iterator[Checked]:
+def _said(files: Iterator[Checked], folding: report.Folding) -> Iterator[Checked]:
     """The files, each of which something is said as soon as it is checked, and of all at the end."""
     done = []
     for checked in files:
-        for line in report.people(checked):
+        for line in report.people(checked, folding):
             echo_folded(line, 4)
         done.append(checked)
         yield checked
+    for line in folding.rest():
+        click.echo(line)
     if line := report.total(done):
         click.echo(line)

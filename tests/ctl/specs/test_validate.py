@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,11 @@ from click.testing import CliRunner
 
 from cdi_runc.ctl import main
 from cdi_runc.ctl.specs.check.file import Wanted, check_file
+from cdi_runc.ctl.specs.check.finding import rule_of
+from cdi_runc.ctl.specs.check.host import HOST
+from cdi_runc.ctl.specs.check.practice import PRACTICE
+from cdi_runc.ctl.specs.check.rules import RULES
+from cdi_runc.ctl.specs.check.text import TEXT
 from tests.cdi.compare import Case
 from tests.cdi.test_vectors import ANSWERED_OTHERWISE, vectors
 from tests.ctl.conftest import Cdictl
@@ -66,7 +72,9 @@ def test_problems_as_sarif(cdictl: Cdictl, tmp_path: Path) -> None:
     log = json.loads(cdictl("validate", "-o", "sarif", path).stdout)
     (run,) = log["runs"]
     assert log["version"] == "2.1.0"
-    assert run["tool"]["driver"]["rules"] == [{"id": "spec"}]
+    (rule,) = run["tool"]["driver"]["rules"]
+    assert rule["id"] == "spec"
+    assert rule["shortDescription"]["text"].startswith("The file is no spec")
     assert [result["locations"][0]["physicalLocation"]["region"] for result in run["results"]] == [
         {"startLine": 6, "startColumn": 13},
         {"startLine": 8, "startColumn": 11},
@@ -131,7 +139,68 @@ def test_many_warnings_of_one_kind_are_counted(cdictl: Cdictl, tmp_path: Path) -
     devices = [{"name": "a", "containerEdits": {"mounts": mounts}}]
     path.write_text(json.dumps({"cdiVersion": "0.3.0", "kind": "v.com/x", "devices": devices}, indent=1))
     *_, more, total = cdictl("validate", path).stdout.splitlines()
-    assert (more, total) == (f"{path}: warning: 6 more of the kind no-such-mount-source", "9 warnings in 1 file")
+    assert (more, total) == ("warning: 6 more of no-such-mount-source: --all shows them", "9 warnings in 1 file")
+    assert cdictl("validate", "--all", path).stdout.count("[no-such-mount-source]") == 9
+
+
+def test_one_warning_in_many_files_is_counted(cdictl: Cdictl, tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(8):
+        text = f"{{cdiVersion: 1.1.0, kind: v.com/x, devices: [{{name: a{number}, containerEdits: {{env: [A=1]}}}}]}}"
+        (tmp_path / f"many/{number}.yaml").write_text(text)
+    lines = cdictl("validate", tmp_path / "many").stdout.splitlines()
+    assert sum("0.3.0 would do" in line for line in lines) == 3
+    assert lines[-3:] == [
+        f"{tmp_path}/many/7.yaml: valid",
+        "warning: 5 more of version-higher-than-needed: --all shows them",
+        "8 warnings in 8 files",
+    ]
+
+
+def test_rules_can_be_ignored(cdictl: Cdictl, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("{cdiVersion: 1.1.0, kind: v.com/x, devices: [{name: a, containerEdits: {env: [A=1]}}]}")
+    assert "[version-higher-than-needed]" in cdictl("validate", path).stdout
+    for options in (["--strict"], ["-o", "json"], []):
+        result = cdictl("validate", "--ignore", "version-higher-than-needed", *options, path)
+        assert result.exit_code == 0
+        assert "higher" not in result.stdout
+    for name, complaint in (("spec", "can't be ignored"), ("type-v", "did you mean type-u?")):
+        result = cdictl("validate", "--ignore", name, path)
+        assert (result.exit_code, complaint in result.stderr) == (2, True)
+
+
+def test_every_rule_is_listed_and_explained(cdictl: Cdictl) -> None:
+    listed = {line.split()[0] for line in cdictl("rules").stdout.splitlines()[1:]}
+    assert listed == set(RULES)
+    checks: tuple[Callable[..., object], ...] = (*PRACTICE, *HOST, *TEXT)
+    assert {rule_of(check) for check in checks} < listed
+    for name, rule in RULES.items():
+        explained = cdictl("rules", name).stdout
+        assert explained.startswith(f"{name} ({rule.level})\n\n")
+        assert len(explained.split()) > 8
+    assert cdictl("rules", "typo").exit_code == 2
+    assert cdictl("rules", "never-reed").stderr.count("did you mean never-read?") == 1
+
+
+def test_nothing_of_a_file_elsewhere_is_shown(cdictl: Cdictl, tmp_path: Path, spec_dir: Path) -> None:
+    (tmp_path / "secret").write_text("daemon:*:19000\n")
+    (spec_dir / "a.yaml").symlink_to(tmp_path / "secret")
+    for options in ([], ["-o", "json"], ["-o", "sarif"], ["-o", "github"]):
+        result = cdictl("validate", *options, spec_dir)
+        assert result.exit_code == 1
+        assert "daemon" not in result.output
+
+
+def test_files_that_nobody_reads(cdictl: Cdictl, tmp_path: Path) -> None:
+    directory = tmp_path / "specs"
+    (directory / "more").mkdir(parents=True)
+    text = "{cdiVersion: 0.3.0, kind: v.com/x, devices: [{name: a, containerEdits: {env: [A=1]}}]}"
+    for name in ("a.yaml", "b.yml", "c.YAML", "more/d.yaml"):
+        (directory / name).write_text(text)
+    data = json.loads(cdictl("-o", "json", "validate", directory, directory / "b.yml").stdout)
+    found = [problem["rule"] for file in data for problem in file["problems"]]
+    assert found == ["never-read"] * 4
 
 
 def test_a_line_of_megabytes_is_cut_and_no_escape_reaches_the_terminal(cdictl: Cdictl, tmp_path: Path) -> None:

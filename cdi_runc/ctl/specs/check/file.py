@@ -13,18 +13,25 @@ from cdi_runc import CDIError, InvalidSpec, parse_spec, qualified_name
 from cdi_runc.cdi.names import split_kind
 from cdi_runc.cdi.registry import spec_files
 from cdi_runc.cdi.spec import field_text, foreign_target, hidden_problem, locator, read_file
-from cdi_runc.ctl.specs.check.finding import Check, Finding, Level, Remark, rule_of
+from cdi_runc.ctl.specs.check.finding import Check, Finding, Level, rule_of
 from cdi_runc.ctl.specs.check.host import HOST
 from cdi_runc.ctl.specs.check.practice import PRACTICE
 from cdi_runc.ctl.specs.check.releases import too_new
+from cdi_runc.ctl.specs.check.text import TEXT
+
+ENDINGS = (".yaml", ".json")  # of the files that engines read
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be checked besides the standard: `host`: everything must be there now; `engines`: name and release."""
+    """What is to be checked besides the standard: `host`: everything must be there now; `engines`: name and release.
+
+    `ignored` are the rules that say nothing.
+    """
 
     host: bool = False
     engines: Sequence[tuple[str, str]] = ()
+    ignored: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -45,10 +52,11 @@ class Checked:
 def check_all(paths: Iterable[str], wanted: Wanted) -> Iterator[Checked]:
     """Each file, each directory with its files, and `-`, the standard input."""
     for path in paths:
-        if os.path.isdir(path):
-            yield from check_directory(path, wanted)
-        else:
-            yield check_file(path, wanted)
+        found = check_directory(path, wanted) if os.path.isdir(path) else [check_file(path, wanted)]
+        for checked in found:
+            checked.findings = [finding for finding in checked.findings if finding.rule not in wanted.ignored]
+            if checked.findings or not os.path.isdir(checked.path):
+                yield checked
 
 
 def check_directory(directory: str, wanted: Wanted) -> Iterator[Checked]:
@@ -60,7 +68,7 @@ def check_directory(directory: str, wanted: Wanted) -> Iterator[Checked]:
         files = []
         findings.append(Finding(directory, "error", "unreadable", str(fault).removeprefix(f"{directory}: ")))
     else:
-        findings += _never_read(directory)
+        findings += _never_read_in(directory)
     _add_conflicts(files)
     yield from files
     if findings:
@@ -83,31 +91,56 @@ def check_file(path: str, wanted: Wanted) -> Checked:
     except OSError as fault:
         checked.findings.append(Finding(path, "error", "unreadable", f"cannot be read: {fault.strerror}"))
         return checked
-    place = locator(checked.text)
-    for level, rule, (where, message) in _remarks(checked.spec, wanted):
-        checked.findings.append(Finding(path, level, rule, message, field_text(where), *place(where)))
+    checked.findings = [*_spec_findings(checked, wanted), *_text_findings(checked)]
     checked.findings.sort(key=lambda finding: (finding.line or 0, finding.column or 0))
-    checked.findings += () if path == "-" else _writable_by_all(path)
+    if path != "-":
+        checked.findings += [*_never_read(path), *_writable_by_all(path)]
     return checked
 
 
-def _remarks(spec: Any, wanted: Wanted) -> Iterator[tuple[Level, str, Remark]]:
+def _spec_findings(checked: Checked, wanted: Wanted) -> Iterator[Finding]:
+    place = locator(checked.text)
     levels: dict[tuple[Check, ...], Level] = {PRACTICE: "warning", HOST: "error" if wanted.host else "warning"}
     for checks, level in levels.items():
         for check in checks:
-            for remark in check(spec):
-                yield level, rule_of(check), remark
+            for where, message in check(checked.spec):
+                yield Finding(checked.path, level, rule_of(check), message, field_text(where), *place(where))
     for engine, release in wanted.engines:
-        for remark in too_new(spec, engine, release):
-            yield "error", "too-new", remark
+        for where, message in too_new(checked.spec, engine, release):
+            yield Finding(checked.path, "error", "too-new", message, field_text(where), *place(where))
 
 
-def _never_read(directory: str) -> Iterator[Finding]:
-    """Names that look like those of spec files, and are none."""
+def _text_findings(checked: Checked) -> Iterator[Finding]:
+    text = checked.text.decode().removeprefix("\ufeff")
+    for check in TEXT:
+        for where, at, message in check(checked.path, text):
+            line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+            yield Finding(checked.path, "warning", rule_of(check), message, field_text(where), line, column)
+
+
+def _never_read_in(directory: str) -> Iterator[Finding]:
+    """Names that look like those of spec files, and are none; and directories with specs."""
     for name in sorted(os.listdir(directory)):
-        if name.lower().endswith((".yml", ".yaml", ".json")) and not name.endswith((".yaml", ".json")):
-            path = os.path.join(directory, name)
-            yield Finding(path, "warning", "never-read", "only files in .yaml and .json are read")
+        path = os.path.join(directory, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            if any(each.endswith(ENDINGS) for each in _names(path)):
+                yield Finding(
+                    path, "warning", "never-read", "the specs in a directory below a spec directory are not read"
+                )
+        else:
+            yield from _never_read(path)
+
+
+def _never_read(path: str) -> Iterator[Finding]:
+    if path.lower().endswith((".yml", *ENDINGS)) and not path.endswith(ENDINGS):
+        yield Finding(path, "warning", "never-read", "engines read only files whose names end in .yaml or .json")
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def _writable_by_all(path: str) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ class Finding:
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
-def rule_of(check: Check) -> str:
+def rule_of(check: Callable[..., Any]) -> str:
     """The name of what a check finds, which is the check's own."""
     return check.__name__.replace("_", "-")
 

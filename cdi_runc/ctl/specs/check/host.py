@@ -13,14 +13,14 @@ from cdi_runc.ctl.specs.check.finding import Check, Remark, each_edit
 
 
 def no_such_node(spec: Any) -> Iterator[Remark]:
-    """A node that leaves its numbers to the host must be there; one that gives them is useless without a device."""
+    """A node that leaves its numbers to the host must be there. One that gives them is of no use without a device."""
     for path, node in each_edit(spec, "deviceNodes"):
         host_path = node.get("hostPath") or node["path"]
         try:
             given = oci_device(node)
             found = os.lstat(host_path)
         except InjectionError as fault:
-            yield path, str(fault)
+            yield path, _link(host_path) or str(fault)
         except OSError as fault:
             yield path, f"host device {host_path!r}: {fault.strerror}"
         except ValueError:
@@ -32,7 +32,7 @@ def no_such_node(spec: Any) -> Iterator[Remark]:
 
 
 def no_such_mount_source(spec: Any) -> Iterator[Remark]:
-    """What is bound must be there."""
+    """What is mounted from the host must be there, or the container does not start."""
     for path, mount in each_edit(spec, "mounts"):
         binds = mount.get("type", "bind") in ("", "bind", "none")
         if binds and not os.path.exists(mount["hostPath"]):
@@ -40,7 +40,7 @@ def no_such_mount_source(spec: Any) -> Iterator[Remark]:
 
 
 def no_such_hook(spec: Any) -> Iterator[Remark]:
-    """A hook that can't be run keeps the container from starting."""
+    """A hook must be a program that can be executed, or the container does not start."""
     for path, hook in each_edit(spec, "hooks"):
         program = hook["path"]
         if program.startswith("/") and not (os.path.isfile(program) and os.access(program, os.X_OK)):
@@ -57,6 +57,15 @@ def no_such_interface(spec: Any) -> Iterator[Remark]:
 
 
 HOST: tuple[Check, ...] = (no_such_node, no_such_mount_source, no_such_hook, no_such_interface)
+
+
+def _link(path: str) -> str:
+    """What is said of a path that is a symbolic link; '' for any other."""
+    if not os.path.islink(path):
+        return ""
+    target = os.path.realpath(path)
+    advice = f"name {target} in its place" if os.path.exists(target) else "which is not there"
+    return f"host device {path!r} is a symbolic link to {target}, and runtimes follow no links: {advice}"
 
 
 def _other_device(given: Any, found: os.stat_result) -> str:

@@ -10,30 +10,49 @@ from cdi_runc import __version__
 from cdi_runc.ctl.output import columns, counted, painted, printable
 from cdi_runc.ctl.specs.check.file import Checked
 from cdi_runc.ctl.specs.check.finding import Finding
+from cdi_runc.ctl.specs.check.rules import RULES
 
 _MARGIN = len("   100 | ")
 _WIDTH = 100  # of a source line that is shown, at most; some files are a single line
-_ALIKE = 3  # warnings of one kind that are shown of a file; those for another machine have hundreds of paths
+_ALIKE = 3  # warnings of one rule that are shown; specs for another machine have hundreds of paths
 
 
-def people(checked: Checked) -> Iterator[str]:
-    """The findings of a file, each with the line that it is about, or that there are none."""
-    if not checked.findings:
-        yield f"{checked.path}: {painted('valid', 'ok')}"
+class Folding:
+    """Which warnings are shown of all files together: of each rule the first few, and the rest is counted."""
+
+    def __init__(self, limit: int | None = _ALIKE) -> None:
+        self.limit = limit
+        self.seen: Counter[str] = Counter()
+
+    def shown(self, finding: Finding) -> bool:
+        """Is this one to be shown? Errors always are."""
+        if finding.level == "error" or self.limit is None:
+            return True
+        self.seen[finding.rule] += 1
+        return self.seen[finding.rule] <= self.limit
+
+    def rest(self) -> Iterator[str]:
+        """What is not shown, a line for each rule."""
+        for rule, number in self.seen.items():
+            if self.limit is not None and number > self.limit:
+                yield f"{painted('warning', 'warning')}: {number - self.limit} more of {rule}: --all shows them"
+
+
+def people(checked: Checked, folding: Folding) -> Iterator[str]:
+    """The findings of a file, each with the line that it is about and its rule, or that there are none."""
     lines = checked.text.decode("utf-8", "replace").split("\n") if checked.findings else []
-    alike: Counter[str] = Counter()
+    said = False
     for finding in checked.findings:
+        if not folding.shown(finding):
+            continue
+        said = True
         style = "problem" if finding.level == "error" else "warning"
-        if finding.level == "warning":
-            alike[finding.rule] += 1
-            if alike[finding.rule] > _ALIKE:
-                continue
-        yield f"{printable(_place(finding))}: {painted(finding.level, style)}: {printable(str(finding))}"
+        rule = "" if finding.rule == "spec" else painted(f" [{finding.rule}]", "faint")
+        yield f"{printable(_place(finding))}: {painted(finding.level, style)}: {printable(str(finding))}{rule}"
         if finding.line and finding.column and finding.line <= len(lines):
             yield from _pointed_at(lines[finding.line - 1], finding.line, finding.column)
-    for rule, number in alike.items():
-        if number > _ALIKE:
-            yield f"{checked.path}: {painted('warning', 'warning')}: {number - _ALIKE} more of the kind {rule}"
+    if not said:
+        yield f"{checked.path}: {painted('valid', 'ok')}"
 
 
 def total(files: Sequence[Checked]) -> str:
@@ -72,8 +91,15 @@ def github(finding: Finding) -> str:
 def sarif(files: Sequence[Checked]) -> dict[str, Any]:
     """A log of the Static Analysis Results Interchange Format 2.1.0 (OASIS), for code scanning."""
     findings = [finding for checked in files for finding in checked.findings]
-    rules = sorted({finding.rule for finding in findings})
-    driver = {"name": "cdictl", "semanticVersion": __version__, "rules": [{"id": rule} for rule in rules]}
+    rules = [
+        {
+            "id": name,
+            "shortDescription": {"text": RULES[name].summary},
+            "fullDescription": {"text": RULES[name].explanation},
+        }
+        for name in sorted({finding.rule for finding in findings})
+    ]
+    driver = {"name": "cdictl", "semanticVersion": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": list(map(_result, findings))}
     return {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
 

@@ -9,6 +9,7 @@ from cdi_runc.ctl.specs.check.practice import PRACTICE
 NODE = {"path": "/dev/a", "type": "c", "major": 1}
 MOUNT = {"hostPath": "/a", "containerPath": "/a", "options": ["bind"]}
 HOOK = {"hookName": "createRuntime", "path": "/a"}
+FIRST_NODE = "devices[0].containerEdits.deviceNodes[0]"
 
 
 def spec(edits: Any, version: str = "0.3.0", kind: str = "v.com/x", name: str = "a") -> dict[str, Any]:
@@ -21,7 +22,9 @@ def remarks(data: Any) -> dict[str, str]:
 
 
 def test_a_spec_in_order_gets_no_remark() -> None:
-    edits = {"env": ["A=1", "B=1"], "deviceNodes": [NODE], "mounts": [MOUNT], "hooks": [HOOK]}
+    nodes = [NODE | {"path": f"/dev/{mode}", "fileMode": mode} for mode in (0, 0o666, 0o1666, 0o7777, 400)]
+    hook = HOOK | {"hookName": "startContainer", "env": ["PATH=/bin"]}
+    edits = {"env": ["A=1", "B=1"], "deviceNodes": nodes, "mounts": [MOUNT], "hooks": [HOOK, hook]}
     assert remarks(spec(edits)) == {}
 
 
@@ -47,6 +50,23 @@ def test_a_spec_in_order_gets_no_remark() -> None:
             "devices[0].containerEdits.mounts[0].containerPath",
             "path-not-absolute",
         ),
+        (spec({"deviceNodes": [NODE | {"fileMode": 666}]}), f"{FIRST_NODE}.fileMode", "file-mode-decimal"),
+        (spec({"deviceNodes": [NODE | {"fileMode": 777}]}), f"{FIRST_NODE}.fileMode", "file-mode-decimal"),
+        (spec({"deviceNodes": [NODE | {"fileMode": 99999999}]}), f"{FIRST_NODE}.fileMode", "file-mode-decimal"),
+        (spec({"deviceNodes": [NODE | {"minor": -1}]}), f"{FIRST_NODE}.minor", "wildcard-number"),
+        (spec({"deviceNodes": [NODE | {"type": "u"}]}), f"{FIRST_NODE}.type", "type-u"),
+        (spec({"deviceNodes": [NODE | {"permissions": "none"}]}), f"{FIRST_NODE}.permissions", "permissions-none"),
+        (
+            spec({"additionalGids": [1, 1 << 31]}, version="0.7.0"),
+            "devices[0].containerEdits.additionalGids[1]",
+            "group-too-high",
+        ),
+        (
+            spec({"hooks": [HOOK | {"hookName": "createContainer"}]}),
+            "devices[0].containerEdits.hooks[0]",
+            "hook-without-env",
+        ),
+        (spec({"additionalGids": [1]}, version="0.6.0"), "cdiVersion", "version-too-low"),
         (spec({}), "devices[0]", "device-without-edits"),
         (spec({"env": []}), "devices[0]", "device-without-edits"),
         (spec({"mounts": [MOUNT | {"options": ["ro"]}]}), "devices[0].containerEdits.mounts[0]", "mount-of-no-type"),
