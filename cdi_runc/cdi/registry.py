@@ -63,7 +63,7 @@ class Registry:
         conflicts: dict[str, list[str]] = {}
         devices: dict[str, Device] = {}
         for directory in self.spec_dirs:
-            found = _read_directory(directory, errors)
+            found = self._read_directory(directory, errors)
             specs |= found
             devices |= _devices(found, conflicts)
         for name, paths in conflicts.items():
@@ -75,6 +75,24 @@ class Registry:
         self.devices = MappingProxyType(devices)
         self.errors = MappingProxyType(errors)
         self.conflicts = MappingProxyType(conflicts)
+
+    def _read_directory(self, directory: str, errors: dict[str, list[CDIError]]) -> dict[str, Spec]:
+        specs = {}
+        try:
+            for path in self._paths(directory):
+                try:
+                    specs[path] = self._load(path)
+                except CDIError as error:
+                    errors[path] = [error]
+        except CDIError as error:
+            errors[directory] = [error]
+        return specs
+
+    def _paths(self, directory: str) -> list[str]:
+        return spec_files(directory)
+
+    def _load(self, path: str) -> Spec:
+        return load_spec(path)
 
     @property
     def vendors(self) -> list[str]:
@@ -116,19 +134,6 @@ def spec_files(directory: str) -> list[str]:
     except OSError as error:
         raise CDIError(f"{directory}: the spec directory cannot be read: {error.strerror}") from None
     return [os.path.join(directory, name) for name in sorted(names)]
-
-
-def _read_directory(directory: str, errors: dict[str, list[CDIError]]) -> dict[str, Spec]:
-    specs = {}
-    try:
-        for path in spec_files(directory):
-            try:
-                specs[path] = load_spec(path)
-            except CDIError as error:
-                errors[path] = [error]
-    except CDIError as error:
-        errors[directory] = [error]
-    return specs
 
 
 def _devices(specs: Mapping[str, Spec], conflicts: dict[str, list[str]]) -> dict[str, Device]:

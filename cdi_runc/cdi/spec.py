@@ -54,15 +54,16 @@ def parse_spec(text: str | bytes) -> Spec:
     return cast("Spec", spec)
 
 
-def load_spec(path: str | os.PathLike[str]) -> Spec:
+def load_spec(path: str | os.PathLike[str], read: Callable[[str], bytes] | None = None) -> Spec:
     """The spec in a file. Raises InvalidSpec, also for what is no file, cannot be read, or has more than 16 MiB.
 
     It never waits: a pipe or device in a spec's place is an error at once. A link that leads out of its directory can
-    lead to a secret, so the error shows nothing of such a file.
+    lead to a secret, so the error shows nothing of such a file. read: gives what the file holds, in place of the file
+    itself, and raises what `read_file` raises.
     """
     name = os.fspath(path)
     try:
-        text = read_file(name)
+        text = (read or read_file)(name)
     except OSError as error:
         raise InvalidSpec([Problem("", f"cannot be read: {error.strerror or error}")], name) from None
     except InvalidSpec as error:

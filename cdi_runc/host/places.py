@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SYSTEM_CONFIG = "/etc/cdi-runc/config.yaml"
+HASHED = "snapshot#"  # and a number, for a path that is too long for a name
+_LONGEST_NAME = 255  # NAME_MAX
+_LARGE_PRIME = 2**127 - 1
 SYSTEM_STATE = "/run/cdi-runc"
 
 
@@ -69,7 +72,13 @@ def state_directory(environ: "Mapping[bytes, bytes]", rootless: bool) -> str:
 
 def snapshot_name(config: str) -> str:
     """The snapshot's name in the state directory, one for each config.yaml in use."""
-    return "snapshot" if config == SYSTEM_CONFIG else "snapshot" + config.replace("%", "%25").replace("/", "%")
+    if config == SYSTEM_CONFIG:
+        return "snapshot"
+    name = "snapshot" + config.replace("%", "%25").replace("/", "%")
+    path = config.encode("utf-8", "surrogateescape")
+    if len(path) + name.count("%25") * 2 + len("snapshot") <= _LONGEST_NAME:
+        return name
+    return f"{HASHED}{int.from_bytes(path, 'little') % _LARGE_PRIME:032x}"
 
 
 def config_of(snapshot_name: str) -> str:

@@ -4,6 +4,7 @@ Knows nothing of what is in a snapshot.
 """
 
 import posix
+import time
 
 from cdi_runc.host import places, snapshot
 from cdi_runc.host.errors import SettingsError
@@ -28,6 +29,7 @@ def rebuilt(directory: str, name: str, command: list[str], warn: "Warn", anew: b
     command: prints one (see `builder`). warn: is told, in one line, of a snapshot that couldn't be used
     or kept. anew: even if a fresh one is kept. Raises SettingsError where none can be made.
     """
+    arrived = time.monotonic_ns()
     try:
         lock = _lock(directory)
     except Damaged as reason:
@@ -35,24 +37,33 @@ def rebuilt(directory: str, name: str, command: list[str], warn: "Warn", anew: b
         return _in_memory(_build(command))
     try:
         # Whoever held the lock before us has most likely made the one that we want; if he died, the lock is free.
-        kept = None if anew else _fresh(directory, name, warn)
+        kept = None if anew else _usable(directory, name, warn, arrived)
         if kept:
             return kept
         data = _build(command)
+        made = _in_memory(data)
         _keep(directory, name, data, warn)
-        return _in_memory(data)
+        return made
     finally:
         posix.close(lock)
 
 
-def store(path: str, data: bytes) -> None:
-    """Write a snapshot to the file `path`, all at once; OSError where that can't be done."""
-    temporary = f"{path}.{posix.getpid()}"
-    descriptor = posix.open(temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
+def store(directory: str, name: str, data: bytes) -> None:
+    """Write a snapshot, all at once; OSError where that can't be done. Only for who holds the directory's lock.
+
+    So a temporary file that is there is of a process that was killed.
+    """
+    temporary = f"{directory}/new"
+    try:
+        posix.unlink(temporary)
+    except FileNotFoundError:
+        pass
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
+    descriptor = posix.open(temporary, flags, 0o600)
     try:
         while data:
             data = data[posix.write(descriptor, data) :]
-        posix.rename(temporary, path)
+        posix.rename(temporary, f"{directory}/{name}")
     except OSError:
         posix.unlink(temporary)
         raise
@@ -81,13 +92,20 @@ def _lock(directory: str) -> int:
     return descriptor
 
 
-def _fresh(directory: str, name: str, warn: "Warn") -> "Snapshot | None":
+def _usable(directory: str, name: str, warn: "Warn", arrived: int) -> "Snapshot | None":
+    """The kept snapshot, if it says what the files say now, or said at some moment since we arrived.
+
+    Where the files change all the time, the many that wait need not make one each: what was read after they arrived is
+    as new as what they would read.
+    """
     try:
         kept = snapshot.load(directory, name)
     except Damaged as reason:
         warn(f"{directory}/{name}: not used and made anew: {reason}")
         return None
-    return kept if kept and kept.is_fresh() else None
+    if kept and (arrived <= kept.began <= time.monotonic_ns() or kept.is_fresh()):
+        return kept
+    return None
 
 
 def _build(command: list[str]) -> bytes:
@@ -99,20 +117,45 @@ def _build(command: list[str]) -> bytes:
     if status != 0:
         reason = data.decode("utf-8", "replace").strip() or f"status {status} of {' '.join(command)}"
         raise SettingsError(f"the spec files can't be read: {reason}")
+    if not data.startswith(snapshot.MAGIC):
+        # Its status may be lost (SIGCHLD ignored), or it is of another version, as in the middle of an upgrade.
+        raise SettingsError(f"the spec files can't be read: {_said(data, command)}")
     return data
+
+
+def _said(data: bytes, command: list[str]) -> str:
+    text = " ".join(data[:200].decode("utf-8", "replace").split())
+    if text and text.isprintable() and not text.startswith("cdi-runc "):
+        return text
+    return f"{' '.join(command)} printed no snapshot of this version; if that goes on, install cdi-runc again"
 
 
 def _keep(directory: str, name: str, data: bytes, warn: "Warn") -> None:
     try:
-        store(f"{directory}/{name}", data)
-        # Those of configs that are gone, as they soon are after tests and trials, would only pile up.
+        store(directory, name, data)
         for other in posix.listdir(directory):
-            config = places.config_of(other)
-            if config and snapshot.stamp(config) is None:
+            if other != name and _is_left_over(directory, other):
                 posix.unlink(f"{directory}/{other}")
     except OSError as error:
         warn(f"{directory}/{name}: not kept, so that every container is slow: {error.strerror}")
 
 
+def _is_left_over(directory: str, name: str) -> bool:
+    """Whether it is a snapshot whose config is gone, as after tests and trials, or what an older version left."""
+    if name.startswith("snapshot.") and name[len("snapshot.") :].isdecimal():
+        return True
+    config = places.config_of(name)
+    if name.startswith(places.HASHED):
+        try:
+            found = snapshot.load(directory, name)
+        except Damaged:
+            return True
+        config = found.config if found else ""
+    return config != "" and snapshot.stamp(config) is None
+
+
 def _in_memory(data: bytes) -> Snapshot:
-    return Snapshot(lambda start, size: data[start : start + size])
+    try:
+        return Snapshot(lambda start, size: data[start : start + size])
+    except Damaged as reason:
+        raise SettingsError(f"the spec files can't be read: the snapshot that was made is {reason}") from None

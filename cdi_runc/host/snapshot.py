@@ -1,9 +1,9 @@
 """HOT. The snapshot: all that is slow to find out (specs read and checked, conflicts resolved, settings), in a file.
 
-The file has three parts: a line that names the format; the head, with the stamps of all files and directories that it
-was made from, the settings, and where each device's edits stand; then those edits, of which only what a container asks
-for is read. It is trusted only as long as every stamp is what `stat` says now, and where nobody else can have written
-it. builder.py makes its content, rebuild.py keeps it.
+After a line that names the format comes the head: the stamps of the files and directories that it was made from, the
+settings, and where the rest is. The rest are parts, each with a checksum, of which a create reads three or four: a page
+of the index of devices, then the edits that it asks for. It is trusted only as long as every stamp is what `stat` says
+now, and where nobody else can have written it. builder.py makes its content, rebuild.py keeps it.
 """
 
 import marshal
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cdi_runc.cdi.injection import Found
-    from cdi_runc.cdi.types import ContainerEdits
 
     Stamp = tuple[int, ...] | None
+    Place = tuple[int, int, int]  # of a part: start, size, checksum
+    # A spec directory: its path and stamp; the names of its spec files (None: it can't be listed) and their stamps.
+    Folder = tuple[str, Stamp, tuple[str, ...] | None, tuple[Stamp, ...]]
 
 MAGIC = f"cdi-runc {__version__} snapshot\n".encode()
+NEVER: "Stamp" = ()  # no file's stamp: what is stamped so is looked at more closely each time
 SIZES = 20  # two hexadecimal numbers: the head's size and its checksum, since marshal may be given whole things only
+
+# One read takes the head of most hosts.
+_FIRST_READ = 16384
+_DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
 
 _S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
 _WRITABLE_BY_OTHERS = 0o022
@@ -35,57 +42,76 @@ class Damaged(ValueError):
 class Snapshot:
     """One snapshot, of which only the head is in memory.
 
-    stamps: what `stamp` said of each file and directory it was made from. settings: what config.yaml says, checked,
-    every key there. refused: for each spec file that is not used, why. conflicts: for each device that two files of
-    one directory define, those files.
+    settings: what config.yaml says, checked, every key there. began: when its files began to be read, in nanoseconds
+    of the monotonic clock.
     """
 
-    __slots__ = ("_devices", "_end_of_head", "_read", "_specs", "conflicts", "refused", "settings", "stamps")
+    __slots__ = ("_aside", "_end_of_head", "_files", "_folders", "_index", "_read", "began", "settings")
 
-    stamps: "dict[str, Stamp]"
     settings: "dict[str, Any]"
-    refused: "dict[str, str]"
-    conflicts: "dict[str, list[str]]"
-    _devices: "dict[str, tuple[int, int, int, int]]"  # by name: index in _specs, then start, size, checksum
-    _specs: "list[tuple[str, int, int, int]]"  # path, then start, size, checksum
+    began: int
+    _files: "list[tuple[str, Stamp]]"
+    _folders: "list[Folder]"
+    _index: "tuple[Place, ...]"  # pages: the devices whose `page_of` is the page's number
+    _aside: "Place"  # what only people and errors ask for
 
     def __init__(self, read: "Callable[[int, int], bytes]") -> None:
         """Take a snapshot whose bytes `read(start, size)` gives; Damaged where it gives anything else."""
-        start = read(0, 4096)
+        start = read(0, _FIRST_READ)
         if not start.startswith(MAGIC):
             raise Damaged("not of this version")
         head_at = len(MAGIC) + SIZES
         try:
             size, expected = (int(number, 16) for number in start[len(MAGIC) : head_at].split())
-            head = _open(read(head_at, size), expected)
-            self.stamps, self.settings, self.refused, self.conflicts, self._devices, self._specs = head
+            end = head_at + size
+            head = _open(start[head_at:end] if end <= len(start) else read(head_at, size), expected)
+            self._files, self._folders, self.settings, self.began, self._index, self._aside = head
         except (ValueError, TypeError, EOFError):
             raise Damaged("damaged") from None
         self._read = read
-        self._end_of_head = head_at + size
+        self._end_of_head = end
 
     def is_fresh(self) -> bool:
         """Whether every file and directory it was made from is still the same: no device of yesterday is handed out."""
-        return all(stamp(path) == known for path, known in self.stamps.items())
+        for path, known in self._files:
+            if stamp(path) != known:
+                return False
+        return all(_is_unchanged(*folder) for folder in self._folders)
+
+    @property
+    def config(self) -> str:
+        """The path of the config.yaml that it is of."""
+        return self._files[0][0]
 
     @property
     def names(self) -> "Iterable[str]":
-        """The qualified names of all devices."""
-        return self._devices.keys()
+        """The qualified names of all devices. Raises Damaged."""
+        return [name for place in self._index for name in self._part(place)]
+
+    @property
+    def refused(self) -> "dict[str, str]":
+        """For each spec file that is not used, why. Raises Damaged."""
+        return self._part(self._aside)[0]  # type: ignore[no-any-return]
+
+    @property
+    def conflicts(self) -> "dict[str, list[str]]":
+        """For each device that two files of one directory define, those files. Raises Damaged."""
+        return self._part(self._aside)[1]  # type: ignore[no-any-return]
 
     def find(self, name: str) -> "Found | None":
         """A device's spec file, the file's own edits and the device's; None where there is no such device.
 
         Raises Damaged.
         """
-        if name not in self._devices:
+        entry = self._part(self._index[page_of(name, len(self._index))]).get(name)
+        if entry is None:
             return None
-        spec, *place = self._devices[name]
-        path, *spec_place = self._specs[spec]
-        return path, self._part(*spec_place), self._part(*place)
+        path, spec_edits, edits = entry
+        return path, self._part(spec_edits), self._part(edits)
 
-    def _part(self, start: int, size: int, expected: int) -> "ContainerEdits":
-        return _open(self._read(self._end_of_head + start, size), expected)  # type: ignore[no-any-return]
+    def _part(self, place: "Place") -> "Any":
+        start, size, expected = place
+        return _open(self._read(self._end_of_head + start, size), expected)
 
 
 def load(directory: str, name: str) -> "Snapshot | None":
@@ -119,10 +145,38 @@ def is_ours(found: posix.stat_result, kind: int = _S_IFDIR) -> bool:
 def stamp(path: str) -> "Stamp":
     """What `stat` says of a file or directory that changes whenever it does; None where there is nothing."""
     try:
-        found = posix.stat(path)
+        return stamp_of(posix.stat(path))
     except OSError:
         return None
+
+
+def stamp_of(found: posix.stat_result) -> "Stamp":
+    """The stamp in what `stat` said."""
     return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def spec_names(directory: str) -> "tuple[str, ...] | None":
+    """The sorted names of the spec files in a directory, as `cdi.registry.spec_files` has them; None: not to be listed.
+
+    Whatever else comes and goes there is nobody's spec.
+    """
+    try:
+        with posix.scandir(directory) as entries:
+            found = [
+                entry.name
+                for entry in entries
+                if entry.name.endswith((".yaml", ".json")) and not entry.is_dir(follow_symlinks=False)
+            ]
+    except FileNotFoundError:
+        return ()
+    except OSError:
+        return None
+    return tuple(sorted(found))
+
+
+def page_of(name: str, pages: int) -> int:
+    """The page of the index on which a device is."""
+    return checksum(name.encode("utf-8", "backslashreplace")) % pages
 
 
 def checksum(part: bytes) -> int:
@@ -134,3 +188,33 @@ def _open(part: bytes, expected: int) -> "Any":
     if checksum(part) != expected:
         raise Damaged("damaged")
     return marshal.loads(part)
+
+
+def _is_unchanged(path: str, known: "Stamp", names: "tuple[str, ...] | None", stamps: "tuple[Stamp, ...]") -> bool:
+    """Whether a directory has the same spec files, and each of them is the same."""
+    try:
+        folder = posix.open(path, _DIRECTORY)
+    except OSError:
+        return not names and stamp(path) == known
+    try:
+        if stamp_of(posix.stat(folder)) != known and (names is None or spec_names(path) != names):
+            return False
+        for name, expected in zip(names or (), stamps, strict=True):
+            try:
+                found = posix.stat(name, dir_fd=folder)  # shorter to look up than the whole path
+            except OSError:
+                if expected is not None:
+                    return False
+                continue
+            if (
+                found.st_dev,
+                found.st_ino,
+                found.st_mode,
+                found.st_size,
+                found.st_mtime_ns,
+                found.st_ctime_ns,
+            ) != expected:
+                return False
+        return True
+    finally:
+        posix.close(folder)

@@ -3,17 +3,19 @@
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
 
-from cdi_runc.cdi.registry import Registry
-from cdi_runc.host import builder, snapshot
+from cdi_runc.cdi import spec
+from cdi_runc.cdi.registry import spec_files
+from cdi_runc.host import builder, places, reading, snapshot
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.host.rebuild import rebuilt, store
 from cdi_runc.host.snapshot import Damaged, Snapshot
@@ -148,12 +150,104 @@ def test_a_device_goes_with_its_file(host: Host) -> None:
     assert host.env() is None
 
 
+@pytest.mark.parametrize("name", [".x.yaml.tmp", "x.yaml.cdi-runc", "x.yml", "notes.txt", "x.yaml~"])
+def test_what_is_no_spec_file_may_come_and_go(host: Host, name: str) -> None:
+    host.current()
+    kept = host.load()
+    assert kept is not None
+    (host.specs / name).write_text("x")
+    assert kept.is_fresh()
+    (host.specs / name).unlink()
+    assert kept.is_fresh()
+    (host.specs / "x.yaml").mkdir()  # which is no file
+    assert kept.is_fresh()
+
+
+def test_a_spec_directory_that_comes_empty_changes_nothing(host: Host) -> None:
+    host.current()
+    kept = host.load()
+    assert kept is not None
+    (host.root / "later").mkdir()
+    assert kept.is_fresh()
+    (host.root / "later" / "x.json").touch()
+    assert not kept.is_fresh()
+
+
+def test_the_names_of_spec_files_are_those_of_the_library(host: Host) -> None:
+    for name in ("b.json", ".c.yaml", "d.yml", "e.txt", "a.yaml"):
+        (host.specs / name).touch()
+    (host.specs / "f.yaml").mkdir()
+    (host.specs / "g.yaml").symlink_to("f.yaml")
+    (host.specs / "h.yaml").symlink_to("nowhere")
+    expected = [Path(path).name for path in spec_files(str(host.specs))]
+    assert list(snapshot.spec_names(str(host.specs)) or ()) == expected
+    assert snapshot.spec_names(f"{host.root}/nowhere") == ()
+    assert snapshot.spec_names(str(host.config)) is None
+
+
+@contextmanager
+def changing(change: Callable[[int], object], every: float) -> Iterator[list[int]]:
+    """Call `change` with 1, 2, 3 ... all the time; the list has the last number that it is done with."""
+    done, stop = [0], threading.Event()
+
+    def run() -> None:
+        while not stop.wait(every):
+            change(done[0] + 1)
+            done[0] += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield done
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+def by_rename(host: Host, number: int) -> None:
+    (host.specs / "new").write_text(SPEC % number)
+    (host.specs / "new").rename(host.specs / "vendor.yaml")
+
+
+def in_place(host: Host, number: int) -> None:
+    descriptor = os.open(host.specs / "vendor.yaml", os.O_WRONLY)  # one write, so that no switch of threads is in it
+    os.write(descriptor, (SPEC % number).encode())
+    os.ftruncate(descriptor, len(SPEC % number))
+    os.close(descriptor)
+
+
+def another_file(host: Host, number: int) -> None:
+    path = host.specs / ("x.yaml" if number % 2 else "y.yaml")
+    path.write_text((SPEC % number).replace("vendor.com", "other.com"))
+    path.unlink()
+
+
+@pytest.mark.parametrize(("change", "every"), [(by_rename, 0.002), (in_place, 0.015), (another_file, 0.002)])
+def test_files_that_change_all_the_time_are_read_whole_and_as_they_are(
+    host: Host, change: Callable[[Host, int], None], every: float
+) -> None:
+    in_place(host, 0)
+    with changing(lambda number: change(host, number), every) as done:
+        for _ in range(4):
+            before = done[0] if change is not another_file else 0
+            data = builder.build(str(host.config))
+            after = done[0] + 1 if change is not another_file else 0
+            found = Snapshot(lambda start, size, data=data: data[start : start + size]).find("vendor.com/gpu=0")  # type: ignore[misc]
+            assert found is not None
+            assert found[1] == {"env": ["SPEC=1"]}
+            assert before <= int(found[2]["env"][0].removeprefix("A=")) <= after
+    host.state.mkdir(exist_ok=True, mode=0o700)
+    store(str(host.state), "snapshot", data)
+    in_place(host, 10**9)
+    assert host.env() == ["A=1000000000"]
+
+
 def test_changes_within_one_tick_of_the_clock_are_seen(host: Host) -> None:
     for number in range(20):
         (host.specs / "vendor.yaml").write_text(SPEC % (number % 10))
         refreshed = builder.build(str(host.config))
         host.state.mkdir(exist_ok=True, mode=0o700)
-        store(f"{host.state}/snapshot", refreshed)
+        store(str(host.state), "snapshot", refreshed)
         (host.specs / "vendor.yaml").write_text(SPEC % "x")
         kept = host.load()
         assert kept is not None
@@ -161,16 +255,16 @@ def test_changes_within_one_tick_of_the_clock_are_seen(host: Host) -> None:
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    registry, changes = Registry, iter("23")
+    read, changes = spec.read_file, iter("23")
 
-    def change_after(**arguments: object) -> object:
-        read = registry(**arguments)  # type: ignore[arg-type]
+    def change_after(path: str) -> bytes:
+        content = read(path)
         for value in changes:
             (host.specs / "vendor.yaml").write_text(SPEC % value)
             break
-        return read
+        return content
 
-    monkeypatch.setattr(builder, "Registry", change_after)
+    monkeypatch.setattr(reading, "read_file", change_after)
     data = builder.build(str(host.config))
     found = Snapshot(lambda start, size: data[start : start + size]).find("vendor.com/gpu=0")
     assert found is not None
@@ -288,6 +382,35 @@ def test_of_many_that_wait_one_rebuilds(host: Host) -> None:
     assert counted.read_text() == "x"
 
 
+def test_of_many_that_wait_few_rebuild_where_a_spec_changes_all_the_time(host: Host) -> None:
+    counted = host.root / "count"
+    script = host.root / "builder.py"
+    script.write_text(
+        "import subprocess, sys, time\n"
+        f"open({str(counted)!r}, 'a').write('x')\n"
+        f"command = [sys.executable, '-I', {str(BUILDER)!r}, {str(host.config)!r}]\n"
+        "made = subprocess.run(command, stdout=-1, timeout=60)\n"
+        f"open({str(host.specs / 'vendor.yaml')!r}, 'a').write('# changed\\n')\n"
+        "sys.stdout.buffer.write(made.stdout)\n"
+    )
+    ask = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from cdi_runc.host.rebuild import rebuilt\n"
+        "sys.stdin.read()\n"
+        "found = rebuilt(sys.argv[2], 'snapshot', [sys.executable, '-I', sys.argv[3]], print)\n"
+        "print(found.find('vendor.com/gpu=0')[2])\n"
+    )
+    command = [sys.executable, "-I", "-S", "-c", ask, str(LIB), str(host.state), str(script)]
+    reader, writer = os.pipe()  # all start at once, when it is closed
+    with ExitStack() as all_of_them:
+        started = [subprocess.Popen(command, stdin=reader, stdout=subprocess.PIPE, text=True) for _ in range(12)]
+        children = [all_of_them.enter_context(ending(child)) for child in started]
+        os.close(reader)
+        os.close(writer)
+        assert {child.communicate(timeout=60)[0] for child in children} == {"{'env': ['A=1']}\n"}
+    assert len(counted.read_text()) < 6
+
+
 def test_those_who_wait_go_on_when_the_builder_is_killed(host: Host) -> None:
     hang = host.root / "hang.py"
     hang.write_text("import time; time.sleep(600)\n")
@@ -310,6 +433,81 @@ def test_a_builder_that_fails_says_why(host: Host) -> None:
         host.current([sys.executable, "-c", "print('no luck'); raise SystemExit(1)"])
     with pytest.raises(SettingsError, match="can't be executed: No such file"):
         host.current(["/nowhere/python"])
+
+
+OF_THE_BUILDER = {
+    "nothing": "",
+    "of another version": "print('cdi-runc 0.0.1 snapshot')",
+    "a reason whose status is lost": "print('no luck')",
+    "no text": "sys.stdout.buffer.write(bytes(range(256)))",
+    "the start of one": f"sys.stdout.buffer.write({snapshot.MAGIC + b'10 '!r})",
+}
+
+
+@pytest.mark.parametrize("code", OF_THE_BUILDER.values(), ids=OF_THE_BUILDER)
+def test_a_builder_that_prints_no_snapshot_is_said_in_one_line(host: Host, code: str) -> None:
+    with pytest.raises(SettingsError, match=r"^the spec files can't be read: ") as said:
+        host.current([sys.executable, "-c", f"import sys; {code}"])
+    assert str(said.value).isprintable()
+    assert ("no luck" in str(said.value)) == ("no luck" in code)
+    assert [path.name for path in host.state.iterdir()] == ["lock"]
+
+
+def test_what_killed_processes_left_is_removed_and_in_nobody_s_way(host: Host) -> None:
+    host.state.mkdir(mode=0o700)
+    left = ["new", "snapshot.4711", f"snapshot.{os.getpid()}", f"{places.HASHED}0"]
+    for name in left:
+        (host.state / name).write_text("half")
+    host.current()
+    assert host.warnings == []
+    assert sorted(path.name for path in host.state.iterdir()) == ["lock", "snapshot"]
+
+
+def test_a_config_of_a_long_path_has_a_snapshot_as_well(host: Host) -> None:
+    folder = host.root / ("a" * 200) / ("b" * 200)
+    folder.mkdir(parents=True)
+    config = host.config.rename(folder / "config.yaml")
+    name = places.snapshot_name(str(config))
+    command = [sys.executable, "-I", str(BUILDER), str(config)]
+    rebuilt(str(host.state), name, command, host.warnings.append)
+    kept = snapshot.load(str(host.state), name)
+    assert kept is not None
+    assert kept.is_fresh()
+    assert host.warnings == []
+    config.rename(host.config)
+    host.current()
+    assert sorted(path.name for path in host.state.iterdir()) == ["lock", "snapshot"]
+
+
+@pytest.mark.parametrize("path", ["/a/config.yaml", "/a%b/c", "/" + "x" * 245, "/" + "%" * 200, "/\udcff" * 150])
+def test_each_config_has_a_name_that_fits(path: str) -> None:
+    name = places.snapshot_name(path)
+    assert len(os.fsencode(name)) <= 255
+    assert places.config_of(name) in (path, "")
+    assert (places.config_of(name) == "") == name.startswith(places.HASHED)
+    assert places.snapshot_name(path + "x") != name
+
+
+def test_of_many_devices_little_is_read(host: Host) -> None:
+    for vendor in range(100):
+        devices = "".join(f"- {{name: d{number}, containerEdits: {{env: [A=1]}}}}\n" for number in range(8))
+        (host.specs / f"{vendor}.yaml").write_text(f"cdiVersion: 0.6.0\nkind: v{vendor}.com/gpu\ndevices:\n{devices}")
+    data = builder.build(str(host.config))
+    sizes: list[int] = []
+
+    def read(start: int, size: int) -> bytes:
+        sizes.append(len(data[start : start + size]))
+        return data[start : start + size]
+
+    found = Snapshot(read)
+    assert found.is_fresh()
+    assert found.find("v99.com/gpu=d7") == (str(host.specs / "99.yaml"), {}, {"env": ["A=1"]})
+    assert found.find("v99.com/gpu=d8") is None
+    assert sum(sizes) < 20_000
+    assert len(data) > 50_000
+    names = set(found.names)
+    assert len(names) == 801
+    assert all(found.find(name) for name in names)
 
 
 def test_snapshots_of_configs_that_are_gone_are_removed(host: Host) -> None:
