@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     # A spec directory: its path and stamp; the names of its spec files (None: it can't be listed) and their stamps.
     Folder = tuple[str, Stamp, tuple[str, ...] | None, tuple[Stamp, ...]]
 
-MAGIC = f"cdi-runc {__version__} snapshot\n".encode()
+FORM = 2  # of the head and the parts: another number whenever they change
+MAGIC = f"cdi-runc {__version__} snapshot {FORM}\n".encode()
 NEVER: "Stamp" = ()  # no file's stamp: what is stamped so is looked at more closely each time
 SIZES = 20  # two hexadecimal numbers: the head's size and its checksum, since marshal may be given whole things only
 
