@@ -30,6 +30,7 @@ MAX_REPLICAS = 1000
 class Item:
     """A device that can be handed out; `fault` says why it cannot be at the moment.
 
+    `gone` is whether none of its device nodes is there: the hardware is unplugged, not merely unusable.
     `aliases` are its other names in the same kind. `parts` are the names of the devices that it is made of: those
     cannot be had while it is in use, nor it while one of them is. `shares` is how many may have it at a time.
     """
@@ -39,6 +40,7 @@ class Item:
     path: str
     version: str
     fault: str = ""
+    gone: bool = False
     place: Place = NOWHERE
     shares: int = 1
     aliases: tuple[str, ...] = ()
@@ -120,12 +122,14 @@ class _Look:
     def _item(self, kind: str, name: str, device: Device, aliases: tuple[str, ...], parts: tuple[str, ...]) -> Item:
         spec = self.registry.specs[device.path]
         hardware = _hardware(device)
+        fault = self._fault(device)
         return Item(
             kind=kind,
             name=name,
             path=self.tree.shown(device.path),
             version=spec["cdiVersion"],
-            fault=self._fault(device),
+            fault=fault,
+            gone=bool(fault) and self._is_gone(hardware),
             place=place(
                 [piece for piece in hardware if piece.startswith("/")],
                 [piece.removeprefix("net:") for piece in hardware if piece.startswith("net:")],
@@ -143,6 +147,10 @@ class _Look:
             self.paths.update(needed(device.spec_edits))
             self._of_specs[device.path] = missing(device.spec_edits, self.tree)
         return missing(device.edits, self.tree) or self._of_specs[device.path]
+
+    def _is_gone(self, hardware: overlap.Hardware) -> bool:
+        paths = [piece for piece in hardware if piece.startswith("/")]
+        return bool(paths) and not any(self.tree.exists(path) for path in paths)
 
     def _shares(self, device: Device, default: int) -> int:
         text = self._annotation(device, REPLICAS)

@@ -51,6 +51,14 @@ class Tree:
         """What is at the host's path, without following a link at its end. Raises OSError and ValueError."""
         return os.lstat(self.real(path, follow=False))
 
+    def exists(self, path: str) -> bool:
+        """Whether the host has anything at the path."""
+        try:
+            self.lstat(path)
+        except (OSError, ValueError):
+            return False
+        return True
+
     def stat(self, path: str) -> os.stat_result:
         """What the host's path leads to. Raises OSError and ValueError."""
         return os.stat(self.real(path))

@@ -12,7 +12,10 @@ from cdi_runc.inventory.ending import end
 from cdi_runc.inventory.stock import Stock
 from cdi_runc.inventory.tree import Tree
 from cdi_runc.kubernetes import metrics
+from cdi_runc.kubernetes.api import Cluster
+from cdi_runc.kubernetes.credentials import Credentials, of_account, of_kubeconfig
 from cdi_runc.kubernetes.device_plugins import DevicePlugins
+from cdi_runc.kubernetes.dra import Driver
 from cdi_runc.kubernetes.turn import turn
 
 LOCK = "plugins/cdi-runc/lock"  # below the kubelet's directory
@@ -27,6 +30,9 @@ class Node:
         self.say = say
         self.stock: Stock | None = None
         self.plugins = DevicePlugins(options.kubelet_dir, say) if options.how != "dra" else None
+        self.driver: Driver | None = None
+        if options.how != "device-plugin":
+            self.driver = Driver(Cluster(self._credentials), options.node_name, options.kubelet_dir, say)
 
     async def serve(self) -> None:
         """Serve until cancelled. Raises OSError where that is impossible."""
@@ -37,12 +43,16 @@ class Node:
             jobs = [self.stock.keep(), self._tell_faults(self.stock)]
             if self.plugins:
                 jobs.append(self._serve_plugins(self.stock, self.plugins))
+            if self.driver:
+                jobs.append(self.driver.serve(self.stock))
             await _together(jobs)
 
     async def withdraw(self) -> None:
         """Take back all that was offered, before the end."""
         if self.plugins:
             await self.plugins.withdraw()
+        if self.driver:
+            await self.driver.withdraw()
 
     def missing(self) -> str:
         """What the cluster does not have of us yet; '' when it has all."""
@@ -50,6 +60,8 @@ class Node:
             return "the specs are not read yet"
         if self.plugins and not self.plugins.ready:
             return "not all device plugins are registered with the kubelet"
+        if self.driver and not self.driver.ready:
+            return "the driver is not registered with the kubelet, or its slices are not published"
         return ""
 
     def samples(self) -> Iterator[metrics.Sample]:
@@ -58,6 +70,11 @@ class Node:
             yield from metrics.of_inventory(self.stock.inventory)
         if self.plugins:
             yield from self.plugins.samples()
+        if self.driver:
+            yield from self.driver.samples()
+
+    def _credentials(self) -> Credentials:
+        return of_kubeconfig(self.options.kubeconfig) if self.options.kubeconfig else of_account()
 
     async def _serve_plugins(self, stock: Stock, plugins: DevicePlugins) -> None:
         async with turn(os.path.join(self.options.kubelet_dir, LOCK), self.say):

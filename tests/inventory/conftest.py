@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,5 +58,7 @@ def edits(device: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path / "host")
+def host() -> Iterator[Host]:
+    # Not in pytest's directory: its path is too long for some sockets.
+    with tempfile.TemporaryDirectory() as directory:
+        yield Host(Path(directory))
