@@ -100,12 +100,30 @@ def remove(text: str, keys: Keys) -> str:
     cuts: list[tuple[int, int]] = []
     for section in found:
         if section.keys[: len(keys)] == keys:
-            blank = _BLANK_LINE.search(text, 0, section.start)
-            cuts.append((blank.start() if blank else section.start, section.body))
+            cuts.append((_with_blank_line(text, section.start), section.body))
         cuts += [(each.start, each.end) for each in section.statements if each.keys[: len(keys)] == keys]
     for start, end in reversed(cuts):
         text = text[:start] + text[end:]
     return text
+
+
+def has_header(text: str, keys: Keys) -> bool:
+    """Is there a line `[keys]`? A table can also be there by the tables in it alone."""
+    return any(section.keys == keys and not section.array for section in sections(text)[1:])
+
+
+def remove_header(text: str, keys: Keys) -> str:
+    """Take out the line `[keys]`, unless there are values below it."""
+    for section in sections(text)[1:]:
+        if section.keys == keys and not section.array and not section.statements:
+            return text[: _with_blank_line(text, section.start)] + text[section.body :]
+    return text
+
+
+def _with_blank_line(text: str, start: int) -> int:
+    """Where a header starts, with the blank line that we put before each."""
+    blank = _BLANK_LINE.search(text, 0, start)
+    return blank.start() if blank else start
 
 
 def _statement_over(found: list[Section], keys: Keys) -> Statement | None:

@@ -76,7 +76,7 @@ def _record(entry: object) -> Registration:
 
 def _file(entry: object) -> FileRecord:
     file: Any = {"start": "", "before": None, "mode": 0o644, "owner": None, "made": []} | _checked(entry, _FILE)
-    file["undos"] = [{"old": None} | _checked(undo, _UNDO) for undo in file["undos"]]
+    file["undos"] = [{"old": None, "header": False} | _checked(undo, _UNDO) for undo in file["undos"]]
     return cast("FileRecord", file)
 
 

@@ -23,6 +23,7 @@ class Undo(TypedDict):
     had: bool  # was there anything at `keys` before
     old: object  # what, if so
     parents: int  # how many of the keys existed before
+    header: bool  # did the table that it is in get a header line for it (TOML)
 
 
 def parse(syntax: str, text: str) -> dict[str, object]:
@@ -56,8 +57,10 @@ def apply(plan: FilePlan, text: str) -> tuple[str, list[Undo]]:
         value = _with_item(undo["old"], put.value) if put.how == "item" else put.value
         if undo["had"] and (undo["old"] == value or put.how == "if-absent"):
             continue  # it was there before us, so it isn't ours to take out
+        had_header = _has_header(plan.syntax, text, put.keys)
         text = _put(plan.syntax, text, put.keys, value)
-        if parse(plan.syntax, text) != _merged(before, put.keys, value):
+        undo["header"] = not had_header and _has_header(plan.syntax, text, put.keys)
+        if _parsed(plan.syntax, text) != _merged(before, put.keys, value):
             raise EngineError(
                 f"{'.'.join(put.keys)} can't be set without a change to the rest of the file: set it there"
             )
@@ -90,7 +93,7 @@ def _append(plan: FilePlan, text: str) -> tuple[str, list[Undo]]:
         block = str(put.value)
         if block not in text:
             text += block
-            undos.append(Undo(keys=[], value=block, how="set", had=False, old=None, parents=0))
+            undos.append(Undo(keys=[], value=block, how="set", had=False, old=None, parents=0, header=False))
     return text, undos
 
 
@@ -127,6 +130,8 @@ def _take_out(syntax: str, text: str, undo: Undo) -> str:
     elif now != undo["value"] and not isinstance(now, Mapping):
         return text
     text = _remove(syntax, text, keys)
+    if undo["header"]:
+        text = edit_toml.remove_header(text, keys[:-1])
     while len(keys) - 1 > undo["parents"]:
         keys = keys[:-1]
         if _look(parse(syntax, text), keys)[1]:
@@ -138,7 +143,7 @@ def _take_out(syntax: str, text: str, undo: Undo) -> str:
 def _undo(before: dict[str, object], put: Put) -> Undo:
     had, old = _look(before, put.keys)
     parents = next((n for n in range(len(put.keys), 0, -1) if _look(before, put.keys[:n])[0]), 0)
-    return Undo(keys=list(put.keys), value=put.value, how=put.how, had=had, old=old, parents=parents)
+    return Undo(keys=list(put.keys), value=put.value, how=put.how, had=had, old=old, parents=parents, header=False)
 
 
 def _with_item(old: object, item: Value) -> list[object]:
@@ -173,6 +178,18 @@ def _remove(syntax: str, text: str, keys: tuple[str, ...]) -> str:
             f"{'.'.join(keys)} can't be taken out without a change to the rest of the file: remove it there"
         )
     return mark + rest
+
+
+def _has_header(syntax: str, text: str, keys: tuple[str, ...]) -> bool:
+    return syntax == "toml" and edit_toml.has_header(_split_mark(text)[1], keys[:-1])
+
+
+def _parsed(syntax: str, text: str) -> dict[str, object] | None:
+    """What our own text says, None if it is broken."""
+    try:
+        return parse(syntax, text)
+    except EngineError:
+        return None
 
 
 def _split_mark(text: str) -> tuple[str, str]:

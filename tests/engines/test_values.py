@@ -75,3 +75,10 @@ def test_a_block_of_text_is_found_though_its_line_ends_have_been_turned() -> Non
     plan = FilePlan("x.tmpl", "text", (Put((), "\n[ours]\na = 1\n"),))
     after, undos = values.apply(plan, "{{ base }}\n")
     assert values.take_out("text", after.replace("\n", "\r\n"), undos) == "{{ base }}\r\n"
+
+
+@pytest.mark.parametrize("before", ["[cri.runtimes.runc]\na = 1\n", "[cri]\n[cri.runtimes.runc]\na = 1\n"])
+def test_a_header_line_goes_if_it_came_for_our_value(before: str) -> None:
+    plan = FilePlan("x", "toml", (Put(("cri", "default_runtime_name"), "cdi-runc"),))
+    after, undos = values.apply(plan, before)
+    assert values.take_out("toml", after + "# later\n", undos) == before + "# later\n"
