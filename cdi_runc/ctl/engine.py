@@ -12,7 +12,16 @@ from click.core import ParameterSource
 
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data, echo_table
-from cdi_runc.engines import NAMES, journal, launcher, records, registration
+from cdi_runc.engines import (
+    HOOKS_REQUESTS,
+    NAMES,
+    WITH_HOOKS,
+    WITHOUT_RUNTIME,
+    journal,
+    launcher,
+    records,
+    registration,
+)
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines import status as engine_status
 from cdi_runc.engines.engine import Engine, EngineError, Found, NewRuntime, NotInstalled, is_root
@@ -22,6 +31,9 @@ _CONFIG = click.option("--config", metavar="PATH", help="The engine's config fil
 _RUNTIME = click.option("--runtime-name", default="cdi-runc", show_default=True, help="The engine's name for it.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing, print what would change as a diff.")
 _NATIVE = click.option("--native", is_flag=True, help="The engine's own CDI instead, where it has one.")
+_HOOKS = click.option(
+    "--hooks", is_flag=True, help="podman: a hook, so that the runtime stays what it is (podman-hooks)."
+)
 _RESTART = click.option("--restart", is_flag=True, help="Make the running engine read it now.")
 
 
@@ -40,7 +52,7 @@ def _plainly(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def engine() -> None:
-    """Register cdi-runc with Docker, Podman, containerd, CRI-O, k3s or RKE2."""
+    """Register cdi-runc with Docker, Podman, containerd, CRI-O, k3s, RKE2, LXC or Incus."""
 
 
 @engine.command(name="list")
@@ -88,6 +100,7 @@ def status(names: tuple[str, ...], output: str) -> None:
 
 @engine.command()
 @_ENGINE
+@_HOOKS
 @_RUNTIME
 @click.option("--wrap", default="runc", show_default=True, metavar="runc|crun|PATH", help="The runtime behind it.")
 @click.option("--set-as-default", is_flag=True, help="Use it for containers that name no runtime.")
@@ -99,8 +112,11 @@ def status(names: tuple[str, ...], output: str) -> None:
 @click.option("--force", is_flag=True, help="Take the name even if another runtime has it.")
 @click.pass_obj
 @_plainly
-def enable(options: Options, /, name: str, runtime_name: str, wrap: str, config: str | None, **how: Any) -> None:
+def enable(
+    options: Options, /, name: str, hooks: bool, runtime_name: str, wrap: str, config: str | None, **how: Any
+) -> None:
     """Register cdi-runc as a runtime of ENGINE. What its files held before comes back with `disable`."""
+    name = _with_hooks(name, hooks)
     module = engine_of(name)
     if how["native"]:
         _refuse_beside_native("runtime_name", "wrap", "set_as_default", "drop_in", "force")
@@ -126,7 +142,8 @@ def enable(options: Options, /, name: str, runtime_name: str, wrap: str, config:
     _report(outcome, f"{name}: {runtime_name} is registered", how["dry_run"])
     if not how["dry_run"]:
         _say_reload(module.reload_command(found, gone=False), name, how["restart"])
-        for line in [*launcher.missing_runtime(behind), *module.advice(found, new), *_native_hint(module, found)]:
+        missing = [] if name in WITHOUT_RUNTIME else launcher.missing_runtime(behind)
+        for line in [*missing, *module.advice(found, new), *_native_hint(module, found)]:
             click.echo(f"  {line}")
 
 
@@ -163,6 +180,7 @@ def _say_which(found: Found, config: str | None) -> None:
 
 @engine.command()
 @_ENGINE
+@_HOOKS
 @_RUNTIME
 @_CONFIG
 @_NATIVE
@@ -171,12 +189,20 @@ def _say_which(found: Found, config: str | None) -> None:
 @click.option("--force", is_flag=True, help="Even if running containers use it, or the engine has doubts.")
 @_plainly
 def disable(
-    name: str, runtime_name: str, config: str | None, native: bool, dry_run: bool, restart: bool, force: bool
+    name: str,
+    hooks: bool,
+    runtime_name: str,
+    config: str | None,
+    native: bool,
+    dry_run: bool,
+    restart: bool,
+    force: bool,
 ) -> None:
     """Take cdi-runc out of ENGINE's files, and put back what was there before."""
     if native:
         _refuse_beside_native("runtime_name")
     directory = journal.state_directory() if dry_run else _recovered()
+    name = _with_hooks(name, hooks)
     module = engine_of(name)
     record = _recorded(directory, name, "" if native else runtime_name, config)
     if record is None:
@@ -201,23 +227,36 @@ def disable(
 
 @engine.command()
 @_ENGINE
+@_HOOKS
 @_RUNTIME
 @_CONFIG
 @click.option("--image", help="An image with sh and sleep, instead of one made from busybox.")
 @output_option("table", "json", "yaml")
 @click.pass_obj
 @_plainly
-def test(options: Options, /, name: str, runtime_name: str, config: str | None, image: str | None, output: str) -> None:
+def test(
+    options: Options,
+    /,
+    name: str,
+    hooks: bool,
+    runtime_name: str,
+    config: str | None,
+    image: str | None,
+    output: str,
+) -> None:
     """Start a throw-away container with a harmless device through ENGINE, and say what works."""
     from cdi_runc.engines.trials import trial
     from cdi_runc.host import places, settings
 
+    name = _with_hooks(name, hooks)
     module = engine_of(name)
     ours = settings.read(options.config or places.config_path(os.environb, not places.is_host_root()))
     if ours["fault"]:
         raise EngineError(ours["fault"])
     if options.spec_dirs:
         ours["spec-dirs"] = list(options.spec_dirs)
+    if name in WITH_HOOKS:
+        ours["requests"] = HOOKS_REQUESTS
     steps = []
     for step in trial.run(module, module.find(config), runtime_name, ours, image):
         steps.append(step)
@@ -227,6 +266,13 @@ def test(options: Options, /, name: str, runtime_name: str, config: str | None, 
         echo_data({"steps": [vars(step) for step in steps]}, output)
     if not all(step.works for step in steps):
         raise click.exceptions.Exit(1)
+
+
+def _with_hooks(name: str, hooks: bool) -> str:
+    """The engine that is meant; UsageError where it has no second way."""
+    if hooks and name != "podman":
+        raise click.UsageError(f"--hooks is for podman: {name} has one way only")
+    return f"{name}-hooks" if hooks else name
 
 
 def _row(name: str) -> dict[str, Any] | None:

@@ -15,13 +15,21 @@ from cdi_runc.engines.engine import Engine
 _PLACES = {
     "docker": "docker",
     "podman": "podman",
+    "podman-hooks": "podman_hooks",
     "containerd": "containerd",
     "crio": "crio",
     "nerdctl": "nerdctl",
     "k3s": "rancher:K3S",
     "rke2": "rancher:RKE2",
+    "lxc": "lxc:LXC",
+    "incus": "lxc:INCUS",
 }
 NAMES = tuple(_PLACES)
+
+# These run no OCI runtime: they call us as a hook, give no variables to a container by it, and have one way to ask.
+WITH_HOOKS = ("lxc", "incus")
+WITHOUT_RUNTIME = (*WITH_HOOKS, "podman-hooks")
+HOOKS_REQUESTS: dict[str, object] = {"annotations": [], "mounts": None, "env": "CDI_DEVICES"}
 
 
 def engine(name: str) -> Engine:

@@ -61,7 +61,7 @@ def find(config: str | None) -> Found:
 def runtimes(found: Found) -> Runtimes:
     """The runtimes in the files that Podman reads (the built-in ones can't be lost), each as `podman info` finds it."""
     handlers: dict[str, Mapping[str, object]] = {}
-    for _, engine in _tables(found):
+    for _, engine in tables(found):
         table = engine.get("runtimes")
         for name, paths in table.items() if isinstance(table, Mapping) else ():
             handlers[name] = {"paths": paths, **_tried(found, name)}
@@ -139,7 +139,7 @@ def _files(found: Found) -> list[str]:
     return [*files, override] if override else files
 
 
-def _tables(found: Found) -> list[tuple[str, Mapping[str, object]]]:
+def tables(found: Found) -> list[tuple[str, Mapping[str, object]]]:
     """Each file with its `[engine]` table."""
     tables = []
     for file in _files(found):
@@ -152,7 +152,7 @@ def _tables(found: Found) -> list[tuple[str, Mapping[str, object]]]:
 def _list(found: Found, name: str, default: list[str], but: str) -> list[str]:
     """A list as it stands without the drop-in `but`, which is to set it anew."""
     value: object = default
-    for file, engine in _tables(found):
+    for file, engine in tables(found):
         if file != but or found.explicit:
             value = engine.get(name, value)
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else default

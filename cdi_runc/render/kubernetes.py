@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -17,6 +18,8 @@ _LACKS = {
     "rdt": "a pod has no field for it",
 }
 _CLOSED = "the container sees it, and may open it only with privileged: true, or through a device plugin (cdi-node)"
+# The kubelet replaces $(NAME), and makes one dollar of two. Podman does the first only.
+_DOLLARS = re.compile(r"\$(?=[$(])")
 _PROPAGATIONS = {"rslave": "HostToContainer", "rshared": "Bidirectional"}
 
 
@@ -50,8 +53,7 @@ def render(edits: Edits) -> Rendered:
     container = {
         "name": "NAME",
         "volumeMounts": [name | mount for name, mount in zip(names, mounts, strict=True)],
-        # The kubelet replaces $(NAME), and makes one dollar of two.
-        "env": [{"name": name, "value": value.replace("$", "$$")} for name, value in edits.env],
+        "env": [{"name": name, "value": _DOLLARS.sub("$$", value)} for name, value in edits.env],
     }
     spec = {
         "securityContext": {"supplementalGroups": list(edits.gids)} if edits.gids else None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cdi_runc.render.edits import Edits, Mount
-from cdi_runc.render.quoting import colons, comment, quoted_unit
+from cdi_runc.render.quoting import colons, comment
+from cdi_runc.render.quoting import nspawn as quoted
 from cdi_runc.render.result import Lost, Rendered, lacking, no_such_mount, of_this_host, one_line, without_options
 
 _LACKS = {
@@ -29,7 +30,7 @@ def file(edits: Edits) -> Rendered:
     """A .nspawn file, for /etc/systemd/nspawn/NAME.nspawn; elsewhere systemd-nspawn does not trust it."""
     binds, lost = _mounts(edits)
     keys = {"--bind": "Bind", "--bind-ro": "BindReadOnly", "--tmpfs": "TemporaryFileSystem"}
-    lines = ["[Exec]", *(f"Environment={quoted_unit(_variable(name, value))}" for name, value in edits.env)]
+    lines = ["[Exec]", *(f"Environment={quoted(_variable(name, value))}" for name, value in edits.env)]
     # Bind= takes the whole line, so spaces need no quotes there.
     lines += ["[Files]", *(f"{keys[option]}={value}" for option, value in binds)]
     head = comment(f"cdictl render nspawn --file: {' '.join(edits.names)}")

@@ -39,17 +39,18 @@ def unit(word: str) -> str:
     >>> unit('a "b" 5%')
     '"a \\"b\\" 5%%"'
     """
-    return quoted_unit(word.replace("%", "%%"))
-
-
-def quoted_unit(word: str) -> str:
-    r"""The same for a setting in which specifiers have no meaning.
-
-    >>> quoted_unit("50%")
-    '50%'
-    """
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = word.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"' if not word or any(char in word for char in " \t\"'\\;#") else word
+
+
+def nspawn(word: str) -> str:
+    r"""A word of a setting in a .nspawn file, in which neither backslashes nor specifiers have a meaning.
+
+    >>> print(nspawn('a "b" 5%'))
+    "a "'"'"b"'"'" 5%"
+    """
+    quoted = """'"'""".join(f'"{part}"' if part else "" for part in word.split('"'))
+    return quoted if not word or any(char in word for char in " \t\"'") else word
 
 
 def hcl(value: str) -> str:

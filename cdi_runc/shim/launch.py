@@ -10,6 +10,7 @@ from cdi_runc.shim.errors import ShimError
 class Launch:
     """One call of the shim.
 
+    hook: what `--cdi-hook` says, '' where an engine calls us as its runtime.
     args: the words for the runtime. name: the runtime we stand for (`runc` where we are called `cdi-runc`). runtime,
     config: what `--cdi-runtime` and `--cdi-config` say, or ''. environ: the caller's, by bytes. ignored: the mask of
     signals that the caller ignores. full_python: the interpreter that has all dependencies. default_path: where sh
@@ -22,6 +23,7 @@ class Launch:
         "default_path",
         "environ",
         "full_python",
+        "hook",
         "ignored",
         "name",
         "runtime",
@@ -41,6 +43,7 @@ class Launch:
             self.config,
             *self.args,
         ) = argv
+        self.hook = ""
         self.name = self.self_path.rpartition("/")[2].removeprefix("cdi-")
         # The launcher set LC_ALL; it gives the caller's as '=value', or '' where there was none.
         self.environ: dict[bytes, bytes] = dict(posix.environ)
@@ -56,6 +59,9 @@ class Launch:
             option, _, value = self.args.pop(0).partition("=")
             if option == "--cdi-version":
                 return f"cdi-runc {__version__}"
+            if value and option == "--cdi-hook":
+                self.hook = value
+                continue
             if not value or option not in ("--cdi-runtime", "--cdi-config"):
                 raise ShimError(
                     f"{option}: not understood, there are --cdi-runtime=PATH, --cdi-config=FILE and --cdi-version"

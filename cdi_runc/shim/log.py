@@ -35,7 +35,7 @@ def tell(level: str, message: str, call: "Call | None", dialect: str) -> None:
     if dialect == "crun":
         kind, _, rest = target.partition(":")
         if kind in ("journald", "syslog"):
-            _syslog(level, line)
+            to_syslog(level, line)
             return
         target = rest if kind == "file" else target
         if not target.startswith("/") and call and call.bundle:
@@ -90,7 +90,8 @@ def _write(descriptor: int, text: str) -> None:
         pass
 
 
-def _syslog(level: str, line: str) -> None:
+def to_syslog(level: str, line: str) -> None:
+    """A line for the journal."""
     import syslog
 
     syslog.openlog("cdi-runc")

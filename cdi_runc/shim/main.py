@@ -47,6 +47,10 @@ def main(argv: list[str]) -> "NoReturn":
         printed = launch.take_own_options()
         if printed:
             _print_and_exit(printed + "\n")
+        if launch.hook:
+            from cdi_runc.shim import hooks  # those of other systems, which need not be fast to this degree
+
+            posix._exit(hooks.run(launch, lambda: _snapshot(launch, lambda line: tell("warning", line))))
         dialect = launch.dialect(launch.runtime)
         call = parse(launch.args, dialect)
         path, edited = prepare(launch, call, lambda line: tell("warning", line))
@@ -62,12 +66,16 @@ def main(argv: list[str]) -> "NoReturn":
         tell(
             "error", f"internal error, please report it: {type(fault).__name__}: {fault} (CDI_RUNC_DEBUG=1 logs where)"
         )
-        if b"CDI_RUNC_DEBUG" in launch.environ:
-            from traceback import format_exception
-
-            tell("debug", " | ".join(" ".join(format_exception(fault)).splitlines()))
+        _tell_where(fault, launch, tell)
     finally:
         posix._exit(1)  # whatever happens in telling: no traceback
+
+
+def _tell_where(fault: Exception, launch: Launch, tell: "Callable[[str, str], None]") -> None:
+    if b"CDI_RUNC_DEBUG" in launch.environ:
+        from traceback import format_exception
+
+        tell("debug", " | ".join(" ".join(format_exception(fault)).splitlines()))
 
 
 def prepare(launch: Launch, call: "Call", warn: "Warn") -> "tuple[str, Config | None]":

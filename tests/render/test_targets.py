@@ -79,7 +79,7 @@ LINES = {
     ],
     "nspawn-file": [
         "[Exec]",
-        'Environment="ODD=it\'s \\"q\\" $HOME 5% a:b=c,d ü\\\\n"',
+        """Environment="ODD=it's "'"'"q"'"'" $HOME 5% a:b=c,d ü\\n\"""",
         "[Files]",
         "Bind=/dev/null:/dev/w",
         "BindReadOnly=/usr/lib:/opt/a b",
@@ -152,7 +152,7 @@ DATA: dict[str, Any] = {
                         {"name": "cdi-0", "mountPath": "/dev/w"},
                         {"name": "cdi-1", "mountPath": "/opt/a b", "readOnly": True},
                     ],
-                    "env": [{"name": "ODD", "value": ODD.replace("$", "$$")}],
+                    "env": [{"name": "ODD", "value": ODD}],
                 }
             ],
         }
@@ -220,6 +220,11 @@ def test_a_line_break_is_a_part_of_a_word(edits: MakeEdits, name: str) -> None:
 @pytest.mark.parametrize("name", ["compose", "kubernetes"])
 def test_a_line_break_is_a_part_of_a_yaml_text(edits: MakeEdits, name: str) -> None:
     assert "1\n2" in str(yaml.safe_load(target(name)(edits(env=["A=1\n2"])).text)).replace("\\n", "\n")
+
+
+def test_a_pod_keeps_what_the_kubelet_would_replace(edits: MakeEdits) -> None:
+    pod = yaml.safe_load(target("kubernetes")(edits(env=["A=$(B) $$ $C"])).text)
+    assert pod["spec"]["containers"][0]["env"] == [{"name": "A", "value": "$$(B) $$$ $C"}]
 
 
 def test_nomad_refuses_what_it_would_replace(edits: MakeEdits) -> None:

@@ -11,7 +11,7 @@ import click
 
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import echo_data, echo_folded, painted, printable
-from cdi_runc.ctl.why import containers
+from cdi_runc.ctl.why import containers, hooked
 from cdi_runc.ctl.why.story import Case, Step, read_config, tell, tell_of_devices
 from cdi_runc.shim.errors import ConfigError
 
@@ -39,9 +39,13 @@ def bundle(options: Options, path: str, output: str) -> None:
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def container(options: Options, name: str, output: str) -> None:
-    """A container of runc, crun, youki, Docker, Podman, containerd or CRI-O.
+    """A container of runc, crun, youki, Docker, Podman, containerd or CRI-O; or of LXC or Incus, by its name.
 
     ID may be the beginning of one, for Docker and Podman also the container's name."""
+    hooked_one = hooked.find(name)
+    if hooked_one:
+        _echo(hooked_one.subject, hooked.tell(hooked_one, options), output)
+        return
     found = containers.find(name)
     _explain_config(options, os.path.join(found.bundle, "config.json"), found, output)
 

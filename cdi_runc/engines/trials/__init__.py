@@ -10,7 +10,8 @@ import importlib
 from cdi_runc.engines.engine import EngineError
 from cdi_runc.engines.trials.container import Trials
 
-_ENGINES = ("docker", "podman", "containerd", "nerdctl")
+_ENGINES = {name: name for name in ("docker", "podman", "containerd", "nerdctl", "lxc", "incus")}
+_ENGINES["podman-hooks"] = "podman"
 
 
 def trials(name: str) -> Trials:
@@ -19,5 +20,5 @@ def trials(name: str) -> Trials:
         raise EngineError(
             f"{name} starts containers for a kubelet only: start a pod with the RuntimeClass instead of this test"
         )
-    module: Trials = importlib.import_module(f"cdi_runc.engines.trials.{name}")
+    module: Trials = importlib.import_module(f"cdi_runc.engines.trials.{_ENGINES[name]}")
     return module

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cdi_runc.engines import journal, monitors, processes
+from cdi_runc.engines import WITH_HOOKS, journal, monitors, processes
 from cdi_runc.engines.engine import MARKER_MOUNTS, Engine, EngineError, Found
 from cdi_runc.engines.trials import trials
 from cdi_runc.engines.trials.container import Container, Trials
@@ -97,8 +97,10 @@ def _steps(starter: Trials, found: Found, container: Container, device: _Device)
         yield step
         if not step.works:
             return
-    missing = _missing(pid, environ, device)
-    seen = f"not there: {', '.join(missing)}" if missing else f"node {_NODE} (opened), variable, mount"
+    with_variable = found.name not in WITH_HOOKS
+    missing = _missing(pid, environ, device, with_variable)
+    there = f"node {_NODE} (opened), {'variable, ' if with_variable else ''}mount"
+    seen = f"not there: {', '.join(missing)}" if missing else there
     yield Step("device in the container", not missing, seen)
 
 
@@ -119,7 +121,7 @@ def _request_arrived(config: dict[str, Any], container: Container) -> Step:
     return Step(name, True, "marker mount, taken out again")
 
 
-def _missing(pid: int, environ: Mapping[str, str], device: _Device) -> list[str]:
+def _missing(pid: int, environ: Mapping[str, str], device: _Device, with_variable: bool) -> list[str]:
     root = f"/proc/{pid}/root"
     missing = []
     try:
@@ -129,7 +131,7 @@ def _missing(pid: int, environ: Mapping[str, str], device: _Device) -> list[str]
             missing.append(f"permission to open {_NODE}")
     except OSError:
         missing.append(f"node {_NODE}")
-    if environ.get("CDI_RUNC_TEST") != device.token:
+    if with_variable and environ.get("CDI_RUNC_TEST") != device.token:
         missing.append("variable CDI_RUNC_TEST")
     if device.token not in (journal.read(root + _MOUNT) or ""):
         missing.append(f"mount {_MOUNT}")

@@ -1,0 +1,92 @@
+"""Containers of LXC and Incus, which have no bundle of an engine's: their configs, and our log of their hooks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from cdi_runc.ctl.options import Options
+from cdi_runc.ctl.why.story import Case, Level, Step, tell_of_devices
+from cdi_runc.engines import engine as engine_of
+from cdi_runc.engines.engine import EngineError
+from cdi_runc.shim.errors import ShimError
+from cdi_runc.shim.lxc import record
+from cdi_runc.shim.lxc.config import LxcConfig
+from cdi_runc.shim.lxc.hook import VARIABLE, names_in
+
+# Where each system has a container's config. Incus writes it anew at each start.
+_CONFIGS = {
+    "lxc": ("/var/lib/lxc/{name}/config", "~/.local/share/lxc/{name}/config"),
+    "incus": ("/run/incus/{name}/lxc.conf", "/var/log/incus/{name}/lxc.conf"),
+}
+_LEVELS: dict[str, Level] = {"error": "problem", "warning": "warning", "info": "note"}
+
+
+@dataclass(frozen=True)
+class Hooked:
+    """A container that one of these systems knows, or once started. `config` is '' where none is there now."""
+
+    system: str
+    name: str
+    config: str
+
+    @property
+    def subject(self) -> str:
+        """What the story is about."""
+        return f"{self.system} container {self.name}{self.config and f', {self.config}'}"
+
+
+def find(name: str) -> Hooked | None:
+    """The container of that name; None where neither system has it, and none had."""
+    if "/" in name:
+        return None
+    for system, places in _CONFIGS.items():
+        paths = [os.path.expanduser(place).format(name=name) for place in places]
+        config = next((path for path in paths if os.path.isfile(path)), "")
+        if config or record.lines_of(record.log_path(os.environb), f"{system}/{name}"):
+            return Hooked(system, name, config)
+    return None
+
+
+def tell(container: Hooked, options: Options) -> list[Step]:
+    """The story of its last start: what it asks for, whether the hooks are there, and what they said."""
+    steps = []
+    asked = ""
+    if container.config:
+        try:
+            asked = LxcConfig(container.config).environment.get(VARIABLE, "")
+        except OSError as error:
+            steps.append(Step("problem", f"{container.config}: {error.strerror}"))
+        steps.append(_request(container, asked))
+    if asked:
+        steps += _hooks(container)
+        try:
+            steps += tell_of_devices(Case(options.spec_files(), asked=names_in(asked)))
+        except ShimError as fault:
+            steps.append(Step("problem", str(fault)))
+    return steps + _said(container)
+
+
+def _request(container: Hooked, asked: str) -> Step:
+    if asked:
+        return Step("ok", f"{VARIABLE} asks for {asked}", [container.config])
+    return Step("note", f"it asks for no device: {container.config} sets no {VARIABLE}")
+
+
+def _hooks(container: Hooked) -> list[Step]:
+    module = engine_of(container.system)
+    try:
+        registered = module.runtimes(module.find(None)).handlers
+    except EngineError as fault:
+        return [Step("warning", str(fault))]
+    if registered:
+        return [Step("ok", f"{container.system} calls {registered['cdi-runc']['path']} by its hooks")]
+    return [Step("problem", f"{container.system} has no hooks of cdi-runc: cdictl engine enable {container.system}")]
+
+
+def _said(container: Hooked) -> list[Step]:
+    """What the hooks said at the last start, of which each begins with a line that says what was asked for."""
+    path = record.log_path(os.environb)
+    lines = record.lines_of(path, f"{container.system}/{container.name}")
+    begin = max((place for place, line in enumerate(lines) if line[1] == "info"), default=0)
+    return [Step(_LEVELS.get(level, "note"), message, [f"{stamp}, {path}"]) for stamp, level, message in lines[begin:]]

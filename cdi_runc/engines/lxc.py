@@ -1,0 +1,126 @@
+"""LXC and Incus: a file of hooks in the directory that every container's config includes.
+
+Both read /usr/share/lxc/config/common.conf.d when a container starts. Each has its own file there, whose hooks pass
+over the other's containers, and those that ask for nothing before they start any Python. There is no runtime to name.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cdi_runc.engines import journal
+from cdi_runc.engines.ask import ask, binary, version
+from cdi_runc.engines.engine import EngineError, FilePlan, Found, Native, NewRuntime, Put, Runtimes
+
+_COMMON = "/usr/share/lxc/config/common.conf"
+
+# LXC runs a hook as `sh -c "exec LINE"`, so that a condition needs a sh of its own. $0 of it is the word at the end.
+_HEAD = """\
+# cdi-runc: devices for containers that ask for them by {request}
+# (written by `cdictl engine enable {system}`, and taken away by `cdictl engine disable {system}`)
+"""
+_LINE = "lxc.hook.{stage} = /bin/sh -c '{whose}{condition} || exit 0; exec {path} --cdi-hook={system}:{stage}' cdi\n"
+_WHOSE = {
+    "lxc": "case $LXC_CONFIG_FILE in */incus/*) exit 0 ;; esac; ",
+    "incus": "case $LXC_CONFIG_FILE in */incus/*) ;; *) exit 0 ;; esac; ",
+}
+# Before a start, variables of the container are only in its config. What is below /usr asks for nothing.
+_ASKS = (
+    'grep -qsE "CDI_DEVICES=|^[[:space:]]*lxc[.]include[[:space:]]*=[[:space:]]*([^/[:space:]]|/[^u]|/u[^s])"'
+    ' "$LXC_CONFIG_FILE"'
+)
+_HAS_BUNDLE = '[ -e "/run/cdi-runc-lxc$LXC_CONFIG_FILE" ] || [ -e "${LXC_CONFIG_FILE%/*}/.cdi-runc" ]'
+_CONDITIONS = {
+    "pre-start": _ASKS,
+    "mount": '[ -n "$CDI_DEVICES" ]',
+    "start-host": _HAS_BUNDLE,
+    "post-stop": _HAS_BUNDLE,
+}
+
+_NO_CDI = Native(request="", since="")
+_REQUESTS = {
+    "lxc": "lxc.environment = CDI_DEVICES=vendor.com/class=name",
+    "incus": "incus config set NAME environment.CDI_DEVICES vendor.com/class=name",
+}
+
+
+@dataclass(frozen=True)
+class _Lxc:
+    """One of the two, as a module of this package."""
+
+    system: Literal["lxc", "incus"]
+    TO_FORGET: tuple[Put, ...] = ()
+    NATIVE: Native = _NO_CDI
+
+    def find(self, config: str | None) -> Found:
+        """The system on this host; `config` stands for LXC's common.conf."""
+        path = binary("LXC", "lxc-start") if self.system == "lxc" else binary("Incus", "incus")
+        running = None if self.system == "lxc" else os.path.exists("/var/lib/incus/unix.socket")
+        number = version(ask([path, "--version"]))
+        return Found(self.system, path, number, os.path.abspath(config or _COMMON), running, "no", config is not None)
+
+    def runtimes(self, found: Found) -> Runtimes:
+        """No runtimes: ours stands for the hooks, if all of them are there."""
+        texts = [journal.read(path) or "" for path in sorted(glob.glob(f"{glob.escape(found.config)}.d/*.conf"))]
+        paths = [set(re.findall(rf"exec (\S+) --cdi-hook={self.system}:([a-z-]+)'", text)) for text in texts]
+        whole = [min(hooks)[0] for hooks in paths if len(hooks) == len(_CONDITIONS)]
+        if len(whole) > 1:
+            raise EngineError(f"the hooks are there twice in {found.config}.d, and would run twice: remove one file")
+        return Runtimes(self.system, {"cdi-runc": {"path": whole[0]}} if whole else {})
+
+    def plan(self, found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
+        """One file of four hooks."""
+        if new.default or new.name != "cdi-runc":
+            raise EngineError(f"{self.system} has hooks and no runtimes: no --set-as-default, no --runtime-name")
+        if re.search(r"[^A-Za-z0-9/._+-]", new.path):
+            raise EngineError(f"{new.path} can't stand in a hook's line: install cdi-runc under a simpler path")
+        folder = f"{found.config}.d"
+        if not os.path.isdir(folder):
+            raise EngineError(f"there is no {folder}, which containers would include: LXC 2 or newer has it")
+        text = _HEAD.format(system=self.system, request=_REQUESTS[self.system])
+        for stage, condition in _CONDITIONS.items():
+            whose = _WHOSE[self.system]
+            text += _LINE.format(stage=stage, whose=whose, condition=condition, path=new.path, system=self.system)
+        path = new.drop_in or f"{folder}/50-cdi-{self.system}.conf"
+        return [FilePlan(path, "text", (Put((), text),))]
+
+    def live(self, found: Found) -> Runtimes | None:
+        """The files, which every container reads when it starts."""
+        return self.runtimes(found)
+
+    def reload(self, found: Found, runtime: str | None) -> None:
+        """Every container reads the file when it starts."""
+
+    def reload_command(self, found: Found, gone: bool) -> str:
+        """Nothing has to be told."""
+        return ""
+
+    def advice(self, found: Found, new: NewRuntime) -> list[str]:
+        """How to ask for a device, what hooks can't do, and where to look."""
+        render = "cdictl render lxc --beside-hook" if self.system == "lxc" else "cdictl render incus"
+        return [
+            f"ask for a device: {_REQUESTS[self.system]}",
+            f"variables, groups and interfaces can't come from hooks: {render} vendor.com/class=name",
+            "why a container did not start: cdictl explain container NAME",
+        ]
+
+    def owns_monitor(self, command: Sequence[str]) -> bool:
+        """These have no monitors of the kind that a runtime has."""
+        return False
+
+    def pods_of(self, found: Found, runtime: str) -> list[str]:
+        """Nothing."""
+        return []
+
+    def takes_annotations(self, found: Found) -> bool:
+        """There are none."""
+        return False
+
+
+LXC = _Lxc("lxc")
+INCUS = _Lxc("incus")

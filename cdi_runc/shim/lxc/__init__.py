@@ -1,0 +1,6 @@
+"""LXC's and Incus's hooks: the same devices for containers that have no OCI bundle and no OCI runtime.
+
+`cdi-runc --cdi-hook=lxc:STAGE` is what LXC calls, four times in a container's life. `pre-start` resolves and checks,
+where a fault can still be told and logged, and leaves a plan; the later stages carry it out and read no spec. Rare as
+the shim sees it, so these modules are not among the frozen ones; they import builtin modules, and ctypes to mount.
+"""

@@ -1,0 +1,115 @@
+"""Podman's precreate hook: a container's config.json comes in on standard input, and goes out with its devices.
+
+Podman gives the hook no environment of its own, throws its standard error away, and reads what it prints into types of
+its own: fields that it does not know are lost (libpod/hooks, oci-hooks(5)).
+"""
+
+import posix
+
+from cdi_runc.cdi.errors import CDIError
+from cdi_runc.host import places
+from cdi_runc.host.errors import SettingsError
+from cdi_runc.shim.bundle import MAX_SIZE
+from cdi_runc.shim.decision import decide
+from cdi_runc.shim.errors import ConfigError, ShimError
+from cdi_runc.shim.jsontext import Document
+from cdi_runc.shim.outcome import outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from cdi_runc.host.known import Known
+
+# What a user's settings and snapshot are found by. Podman has them, and the hook has not.
+_WANTED = (b"HOME", b"XDG_CONFIG_HOME", b"XDG_RUNTIME_DIR")
+
+
+def precreate(environ: "dict[bytes, bytes]", known: "Callable[[], Known]") -> int:
+    """Print the config with the devices that it asks for; the exit status."""
+    if not places.is_host_root():
+        _take_environment(environ)
+    try:
+        text = _standard_input()
+        try:
+            document = Document(text)
+        except ValueError as error:
+            raise ConfigError(f"the config from Podman is not JSON: {error}") from None
+        config = document.value
+        if not isinstance(config, dict):
+            raise ConfigError("the config from Podman is not a JSON object")
+        decision = decide(config, "create", known())
+        made = config if decision.mounts is None else {**config, "mounts": decision.mounts}
+        made = outcome(made, decision.groups, places.in_user_namespace)
+        _refuse_what_podman_drops(made, config)
+        document.value = made
+        _print(document.text() if made != config else text)
+    except (ShimError, SettingsError, CDIError) as fault:
+        _tell(str(fault), environ)
+        return 1
+    return 0
+
+
+def _take_environment(environ: "dict[bytes, bytes]") -> None:
+    """Podman is the user's own process, as we are."""
+    try:
+        descriptor = posix.open(f"/proc/{posix.getppid()}/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+        entries = b""
+        while chunk := posix.read(descriptor, 1 << 16):
+            entries += chunk
+        posix.close(descriptor)
+    except OSError:
+        return
+    for name, _, value in (entry.partition(b"=") for entry in entries.split(b"\0")):
+        if name in _WANTED:
+            environ.setdefault(name, value)
+
+
+def _refuse_what_podman_drops(made: "Mapping[str, Any]", config: "Mapping[str, Any]") -> None:
+    """Better no container than one whose device lacks a part without a word."""
+    linux, before = made.get("linux") or {}, config.get("linux") or {}
+    rdt = linux.get("intelRdt") or {}
+    dropped = ["netDevices"] if linux.get("netDevices") != before.get("netDevices") else []
+    dropped += [f"intelRdt.{field}" for field in ("schemata", "enableMonitoring") if rdt.get(field)]
+    if dropped:
+        raise ShimError(
+            f"Podman drops {' and '.join(dropped)} of a device that a hook adds: start the container with the runtime"
+            " cdi-runc (cdictl engine enable podman)"
+        )
+
+
+def _standard_input() -> str:
+    data = b""
+    while chunk := posix.read(0, 1 << 20):
+        data += chunk
+        if len(data) > MAX_SIZE:
+            raise ConfigError(f"the config from Podman has more than {MAX_SIZE} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the config from Podman is not UTF-8 at byte {error.start}") from None
+
+
+def _print(text: str) -> None:
+    data = text.encode("utf-8")
+    while data:
+        data = data[posix.write(1, data) :]
+
+
+def _tell(message: str, environ: "Mapping[bytes, bytes]") -> None:
+    """Tell the user at a Podman in the foreground, and the journal; and keep it for `cdictl explain last`."""
+    from cdi_runc.shim import log  # rare, and so not loaded before
+
+    log.tell("error", message, None, "runc")
+    line = "cdi-runc: " + " ".join(message.split())
+    try:
+        # Appended: to open a redirected log in any other way could destroy it.
+        flags = posix.O_WRONLY | posix.O_APPEND | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+        descriptor = posix.open(f"/proc/{posix.getppid()}/fd/2", flags)
+        posix.write(descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
+        posix.close(descriptor)
+    except OSError:
+        pass  # a socket, or nobody's
+    log.to_syslog("error", line)
+    log.remember(message, None, places.state_directory(environ, not places.is_host_root()))

@@ -1,0 +1,280 @@
+"""LXC containers that get the board: by lines that `cdictl render` prints, and by hooks."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from integration.engines.host import Host
+from integration.systems.board import BOARD, PROBE, WITH, Board, report
+from integration.systems.conftest import Cdictl, make_root, need
+
+HOME = "/var/lib/lxc"
+MAPPED = 100000
+ASKS = f"lxc.environment = CDI_DEVICES={BOARD}\n"
+START_HOOK = "lxc.hook.start = /dev/.cdi-start\n"
+
+# What the board's hooks get, by kind: the stage, the status.
+STATUS = {
+    "createContainer": "creating",
+    "prestart": "created",
+    "createRuntime": "created",
+    "poststart": "running",
+    "poststop": "stopped",
+}
+
+
+class Lxc:
+    """Containers of LXC in a machine to spoil. `mapped`: their root is another user to the host."""
+
+    def __init__(self, host: Host, mapped: bool) -> None:
+        self.host, self.mapped = host, mapped
+        self.rootfs = f"{HOME}/c/rootfs"
+
+    def make(self, config: str) -> None:
+        """Make the container c, whose init is the probe."""
+        home = self.host.path(f"{HOME}/c")
+        if home.exists():
+            shutil.rmtree(home)
+        make_root(home / "rootfs")
+        home.chmod(0o755)
+        lines = [
+            "lxc.include = /usr/share/lxc/config/common.conf",
+            *(["lxc.include = /usr/share/lxc/config/userns.conf"] if self.mapped else []),
+            *([f"lxc.idmap = {kind} 0 {MAPPED} 65536" for kind in "ug"] if self.mapped else []),
+            f"lxc.rootfs.path = dir:{self.rootfs}",
+            "lxc.uts.name = c",
+            "lxc.net.0.type = empty",
+            "lxc.init.cmd = /bin/sh /probe",
+            "lxc.environment = PATH=/bin",
+        ]
+        text = "\n".join(lines) + "\n" + config
+        self.host.write(f"{HOME}/c/config", text)
+        self.host.write(f"{self.rootfs}/probe", f"exec > /said 2>&1\n{PROBE}\nsleep 0.3\n")
+        if self.mapped:
+            self.host.run("chown", "-R", f"{MAPPED}:{MAPPED}", self.rootfs)
+
+    def start(self) -> "subprocess.CompletedProcess[str]":
+        """Run the container until it ends."""
+        return self.host.run("lxc-start", "--foreground", "--name", "c", timeout=30)
+
+    def said(self) -> dict[str, str]:
+        """What the probe said."""
+        return report(self.read("said"))
+
+    def read(self, name: str) -> str:
+        """A file of the container's."""
+        return self.host.path(f"{self.rootfs}/{name}").read_text()
+
+    def log(self) -> str:
+        """Our log; it begins anew."""
+        path = self.host.path("/var/log/cdi-runc/lxc.log")
+        text = path.read_text() if path.exists() else ""
+        path.unlink(missing_ok=True)
+        return text
+
+
+@pytest.fixture(scope="module", params=["privileged", "mapped"])
+def lxc(request: pytest.FixtureRequest, host: Host) -> Lxc:
+    need(host, "lxc-start")
+    for name in ("subuid", "subgid"):
+        host.write(f"/etc/{name}", f"root:{MAPPED}:65536\n")
+    return Lxc(host, request.param == "mapped")
+
+
+@pytest.fixture
+def enabled(cdictl: Cdictl, lxc: Lxc, board: Board) -> Iterator[Lxc]:
+    """With the hooks."""
+    cdictl("engine", "enable", "lxc")
+    board.forget()
+    lxc.log()
+    yield lxc
+    cdictl("engine", "disable", "lxc")
+    lxc.host.write("/etc/cdi/board.json", board.spec())
+
+
+def test_rendered(lxc: Lxc, cdictl: Cdictl, board: Board) -> None:
+    lxc.make(cdictl("render", "lxc", BOARD).stdout)
+    done = lxc.start()
+    assert done.returncode == 0, done.stderr
+    said = lxc.said()
+    assert said | {"owner": ""} == {**WITH, "groups": said["groups"], "owner": ""}
+    assert ("44" in said["groups"].split()) == (not lxc.mapped)  # LXC drops groups where ids are mapped
+
+
+def test_a_container_gets_all_by_hooks_and_what_is_rendered_beside_them(
+    enabled: Lxc, cdictl: Cdictl, board: Board
+) -> None:
+    enabled.make(ASKS + START_HOOK + cdictl("render", "lxc", "--beside-hook", BOARD).stdout)
+    done = enabled.start()
+    assert done.returncode == 0, done.stderr + enabled.log()
+    said = enabled.said()
+    assert said | {"owner": ""} == {**WITH, "groups": said["groups"], "owner": ""}
+    assert ("44" in said["groups"].split()) == (not enabled.mapped)  # LXC drops groups where ids are mapped
+    if not enabled.mapped:  # whose nodes are the host's
+        assert said["owner"] == "640 44"
+    assert enabled.read("tmp/startContainer").startswith("{")
+    states = board.states()
+    assert {name: state["status"] for name, state in states.items()} == STATUS
+    assert {state["id"] for state in states.values()} == {"c"}
+    assert states["prestart"]["pid"] > 1
+    complaints = [line for line in enabled.log().splitlines() if " info " not in line and "no groups" not in line]
+    assert complaints == []
+    assert enabled.host.run("find", "/run/cdi-runc-lxc", "-type", "f").stdout == ""
+
+
+def test_vendors_hooks_find_the_root_file_system(enabled: Lxc, board: Board) -> None:
+    state = board.state
+    read = f"""b=$(sed 's/.*"bundle" *: *"\\([^"]*\\)".*/\\1/'); cat "$b/config.json" > {state}/config-$0"""
+    hooks = [
+        {"hookName": name, "path": "/bin/sh", "args": ["sh", "-c", read, name], "env": ["PATH=/bin:/usr/bin"]}
+        for name in ("createContainer", "createRuntime")
+    ]
+    enabled.host.write("/etc/cdi/board.json", board.spec(hooks=hooks))
+    enabled.make(ASKS)
+    assert enabled.start().returncode == 0
+    roots = [
+        re.search(r'"root":\{"path":"([^"]*)"', (state / f"config-{name}").read_text())
+        for name in ("createContainer", "createRuntime")
+    ]
+    assert roots[0]
+    assert roots[1]
+    assert roots[0][1].endswith("/rootfs")
+    assert re.fullmatch(r"/proc/\d+/root", roots[1][1])
+
+
+def test_what_the_config_lacks_is_logged(enabled: Lxc) -> None:
+    enabled.make(ASKS)
+    assert enabled.start().returncode == 0
+    log = enabled.log()
+    assert "sets no groups where ids are mapped: 44" in log or not enabled.mapped
+    groups = [] if enabled.mapped else ["lxc.init.groups = 44"]
+    for line in ("lxc.environment = SPACED=a b", "lxc.hook.start = /dev/.cdi-start", *groups):
+        assert f"--beside-hook would write it: {line}" in log
+
+
+@pytest.fixture
+def without_program(enabled: Lxc) -> Iterator[Lxc]:
+    """With hooks whose program is gone."""
+    config = "/usr/share/lxc/config/common.conf.d/50-cdi-lxc.conf"
+    text = enabled.host.path(config).read_text()
+    enabled.host.write(config, re.sub(r"exec \S+/cdi-runc", "exec /gone/cdi-runc", text))
+    yield enabled
+    enabled.host.write(config, text)
+
+
+def test_a_container_that_asks_for_nothing_starts_no_python(without_program: Lxc) -> None:
+    without_program.make("")
+    assert without_program.start().returncode == 0
+    assert without_program.said()["node"] == ""
+
+
+def test_a_program_that_is_gone_stops_a_container_that_asks(without_program: Lxc) -> None:
+    """Never without its device, and without a word."""
+    without_program.make(ASKS)
+    assert without_program.start().returncode == 1
+
+
+def test_an_unknown_device_is_an_error_that_can_be_found(enabled: Lxc, cdictl: Cdictl) -> None:
+    enabled.make("lxc.environment = CDI_DEVICES=example.com/board=none\n")
+    assert enabled.start().returncode == 1
+    story = cdictl("explain", "container", "c").stdout
+    assert "example.com/board=none" in story.splitlines()[0]
+    assert "lxc/c error pre-start: no spec file" in enabled.log()
+
+
+def test_the_last_of_two_requests_counts(enabled: Lxc) -> None:
+    enabled.make("lxc.environment = CDI_DEVICES=example.com/board=none\n" + ASKS)
+    assert enabled.start().returncode == 0
+    assert enabled.said()["node"] == "1:5"
+    assert "has CDI_DEVICES more than once: the last one counts" in enabled.log()
+
+
+@pytest.mark.parametrize("version", ["0", "1"])
+def test_both_versions_of_hooks(enabled: Lxc, version: str) -> None:
+    enabled.make(ASKS + f"lxc.hook.version = {version}\n")
+    assert enabled.start().returncode == 0
+    assert enabled.said()["mount"] == "from the host"
+
+
+def test_a_request_in_an_included_file(enabled: Lxc) -> None:
+    enabled.host.write("/etc/asks.conf", ASKS)
+    enabled.make("lxc.include = /etc/asks.conf\n")
+    assert enabled.start().returncode == 0
+    assert enabled.said()["node"] == "1:5"
+
+
+def test_a_device_that_is_gone_at_the_end(enabled: Lxc, board: Board) -> None:
+    """Its poststop hooks still run, since nothing is resolved again."""
+    hook = {"hookName": "createRuntime", "path": "/bin/rm", "args": ["rm", "/etc/cdi/board.json"]}
+    poststop = {"hookName": "poststop", "path": "/bin/touch", "args": ["touch", str(board.state / "poststop-ran")]}
+    enabled.host.write("/etc/cdi/board.json", board.spec(hooks=[hook, poststop]))
+    enabled.make(ASKS)
+    assert enabled.start().returncode == 0
+    assert (board.state / "poststop-ran").exists()
+    (board.state / "poststop-ran").unlink()
+
+
+def test_specs_that_only_the_hosts_root_can_read(enabled: Lxc) -> None:
+    enabled.make(ASKS)
+    for path in ("/etc/cdi/board.json", f"{HOME}/c/config"):
+        enabled.host.path(path).chmod(0o600)
+    assert enabled.start().returncode == 0
+    assert enabled.said()["node"] == "1:5"
+
+
+def test_links_in_the_root_file_system_lead_nowhere_else(enabled: Lxc, board: Board) -> None:
+    node = {"path": "/escape/host-node", "hostPath": "/dev/zero"}
+    mount = {"hostPath": str(board.state), "containerPath": "/link/deep/mnt", "options": ["ro", "bind"]}
+    above = {"hostPath": str(board.state), "containerPath": "/up/mnt", "options": ["bind"]}
+    whole = {"hostPath": str(board.state), "containerPath": "/etc-link", "options": ["ro", "bind"]}
+    enabled.host.write("/etc/cdi/board.json", board.spec(deviceNodes=[node], mounts=[mount, above, whole], hooks=[]))
+    enabled.make(ASKS)
+    root = enabled.host.path(enabled.rootfs)
+    for name, target in {
+        "escape": "/etc",
+        "link": "/../../../etc",
+        "up": "../../../../../../../../etc",
+        "etc-link": "/opt",
+    }.items():
+        (root / name).symlink_to(target)
+    done = enabled.start()
+    assert done.returncode == 0, enabled.log()
+    assert enabled.host.run("ls", "-d", "/etc/host-node", "/etc/deep", "/etc/mnt").stdout == ""
+    assert (root / "etc/deep/mnt").is_dir()
+    assert enabled.host.run("test", "-e", "/opt/data").returncode == 1
+
+
+def test_a_hook_that_fails_stops_the_start_and_says_why(enabled: Lxc, board: Board, cdictl: Cdictl) -> None:
+    for stage in ("createContainer", "createRuntime"):
+        hook = {"hookName": stage, "path": "/bin/sh", "args": ["sh", "-c", "echo no such card >&2; exit 3"]}
+        enabled.host.write("/etc/cdi/board.json", board.spec(hooks=[hook]))
+        enabled.make(ASKS)
+        assert enabled.start().returncode == 1
+        first = cdictl("explain", "container", "c").stdout.splitlines()[0]
+        assert f"hook {stage} /bin/sh: exit status 3: no such card" in first
+    enabled.log()
+
+
+def test_files_are_as_before(lxc: Lxc, cdictl: Cdictl) -> None:
+    def files() -> str:
+        return lxc.host.run("sh", "-c", "find /usr/share/lxc /etc/lxc -type f -exec md5sum {} + | sort").stdout
+
+    before = files()
+    assert "50-cdi-lxc.conf" in cdictl("engine", "enable", "lxc", "--dry-run").stdout
+    assert files() == before
+    cdictl("engine", "enable", "lxc")
+    assert "ok      device in the container" in cdictl("engine", "test", "lxc").stdout
+    assert "lxc: cdi-runc is" in cdictl("engine", "status", "lxc").stdout
+    cdictl("engine", "disable", "lxc")
+    assert files() == before
+    assert lxc.host.run("ls", "-A", HOME).stdout.split() in ([], ["c"])
+
+
+def test_the_hosts_own_nodes_stay_as_they_are(lxc: Lxc) -> None:
+    assert stat.S_IMODE(os.stat("/dev/zero").st_mode) == 0o666
+    assert os.stat("/dev/zero").st_uid == 0
