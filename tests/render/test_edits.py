@@ -39,7 +39,7 @@ def test_what_is_no_bind_keeps_its_type_and_options(edits: MakeEdits, tmp_path: 
 
 def test_a_mode_that_the_host_has_as_well_is_not_a_mode_of_its_own(edits: MakeEdits) -> None:
     nodes = [
-        {"path": "/dev/a", "hostPath": "/dev/null", "fileMode": 0o666, "uid": 0},
+        {"path": "/dev/a", "hostPath": "/dev/null", "fileMode": 0o666},
         {"path": "/dev/b", "hostPath": "/dev/null", "fileMode": 0o600},
         {"path": "/dev/c", "hostPath": "/dev/null", "permissions": "none"},
     ]
