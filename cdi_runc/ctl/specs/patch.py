@@ -34,7 +34,7 @@ def patched(text: str, old: Any, new: Any) -> str:
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix(mark)
     root = pieces(text)
-    if root is None or root.kind != "map":
+    if root is None or root.kind != "map" or re.search(r"\r(?!\n)", text):
         raise Unfit
     return mark + _Patch(text).made(root, old, new)
 
@@ -146,12 +146,15 @@ class _Patch:
         before = piece.items[place - 1] if place else None
         if piece.flow:
             if before is None:
-                raise Unfit
+                text = "".join(f"{self.inline(item)}, " for item in items)
+                self.cuts.append((piece.items[0].start, piece.items[0].start, text))
+                return
             self.add_in_brackets(piece, (before.start, before.end), [("", item) for item in items])
             return
         column = self.column(piece.start)
         lines = [line for item in items for line in item_lines(item, column, self.offset)]
-        self.insert_lines(self.after(before.end, column) if before else self.line_start(piece.start), lines)
+        first = self.before(self.line_start(piece.start), column)
+        self.insert_lines(self.after(before.end, column) if before else first, lines)
 
     # Both
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cdi_runc as cdi
+from cdi_runc.cdi import _yaml
+from cdi_runc.cdi._fields import fields
 from cdi_runc.ctl.specs.patch import Unfit, patched
 
 SPEC = """\
@@ -114,6 +117,58 @@ def test_what_cannot_be_changed(text: str) -> None:
         patched(text, {"a": 2}, {"a": 3})
 
 
+VECTORS = Path(__file__).parents[2] / "cdi/vectors/validate"
+NOT_IN_PLACES = {
+    "CR only",
+    "merge",
+    "merge twice",
+    "cdiVersion 9.9.9 and cdiversion 1.1.0",
+}  # these are refused, and the file stays
+
+
+def add_variable(spec: Any) -> None:
+    for device in spec["devices"]:
+        device.setdefault("containerEdits", {}).setdefault("env", []).append("NEW=1 2")
+
+
+def remove_an_edit(spec: Any) -> None:
+    edits = spec["devices"][-1].get("containerEdits", {})
+    if len(edits) > 1:
+        del edits[min(edits)]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        add_variable,
+        remove_an_edit,
+        lambda spec: spec.update(cdiVersion="1.0.0"),
+        lambda spec: spec["devices"].insert(0, spec["devices"].pop()),
+        lambda spec: spec["devices"].append({"name": "new", "containerEdits": {"deviceNodes": [{"path": "/dev/x"}]}}),
+    ],
+)
+def test_every_way_to_write_a_spec_can_be_edited(edit: Callable[[Any], object]) -> None:
+    refused = set()
+    for case in (case for path in VECTORS.glob("*.json") for case in json.loads(path.read_text("utf-8"))):
+        try:
+            old: Any = cdi.parse_spec(case["input"]["text"])
+        except cdi.CDIError:
+            continue
+        wanted = copy.deepcopy(old)
+        edit(wanted)
+        try:
+            if read_spec(patched(case["input"]["text"], old, wanted)) != wanted:
+                refused.add(case["note"])
+        except Unfit:
+            refused.add(case["note"])
+    assert refused <= NOT_IN_PLACES
+
+
+def read_spec(text: str) -> Any:
+    """The spec in a text, whatever is wrong with it."""
+    return fields(_yaml.read(text))[0]
+
+
 VALUES = st.recursive(
     st.integers(0, 9) | st.sampled_from(["a", "b c", "/x", "on", "é", ""]),
     lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, min_size=1),
@@ -138,7 +193,6 @@ def test_whatever_changes_the_rest_reads_the_same(old: dict[str, Any], data: st.
 
 
 def read(text: str) -> Any:
-    from cdi_runc.cdi import _yaml
     from cdi_runc.cdi._scalars import key_text
 
     def plain(node: Any) -> Any:

@@ -151,7 +151,7 @@ def test_one_warning_in_many_files_is_counted(cdictl: Cdictl, tmp_path: Path) ->
     lines = cdictl("validate", tmp_path / "many").stdout.splitlines()
     assert sum("0.3.0 would do" in line for line in lines) == 3
     assert lines[-3:] == [
-        f"{tmp_path}/many/7.yaml: valid",
+        f"{tmp_path}/many/7.yaml: valid (1 warning not shown)",
         "warning: 5 more of version-higher-than-needed: --all shows them",
         "8 warnings in 8 files",
     ]
@@ -215,3 +215,16 @@ def test_the_verdict_is_the_references(tmp_path: Path, case: Case) -> None:
     path.write_bytes(case["input"]["text"].encode())
     valid = check_file(str(path), Wanted()).valid
     assert valid == (case["expected"]["valid"] or case["id"] in ANSWERED_OTHERWISE)
+
+
+def test_a_version_that_only_the_reference_takes(cdictl: Cdictl, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    first = "{name: a, containerEdits: {deviceNodes: [{path: /dev/a, hostPath: /dev/null}]}}"
+    path.write_text(
+        f"{{cdiVersion: 0.3.0, kind: v.com/c, devices: [{first}, {{name: b, containerEdits: {{env: [A=B]}}}}]}}"
+    )
+    result = cdictl("validate", path)
+    assert result.exit_code == 0
+    field = "devices[0].containerEdits.deviceNodes[0].hostPath"
+    assert f"is 0.3.0, but {field} needs 0.5.0: strict readers refuse the file [version-too-low]" in result.stdout
+    assert cdictl("devices", "-o", "json").exit_code == 0

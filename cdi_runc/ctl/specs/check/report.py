@@ -52,7 +52,8 @@ def people(checked: Checked, folding: Folding) -> Iterator[str]:
         if finding.line and finding.column and finding.line <= len(lines):
             yield from _pointed_at(lines[finding.line - 1], finding.line, finding.column)
     if not said:
-        yield f"{checked.path}: {painted('valid', 'ok')}"
+        more = f" ({counted(len(checked.findings), 'warning')} not shown)" if checked.findings else ""
+        yield f"{checked.path}: {painted('valid', 'ok')}{more}"
 
 
 def total(files: Sequence[Checked]) -> str:
