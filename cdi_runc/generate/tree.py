@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 MAX_SIZE = 1 << 20  # bytes of a file that a value is read from; mig-minors, the largest that is known, has 110 kB
 MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
@@ -34,6 +34,7 @@ class Tree:
         self._prefix = "" if self.root == "/" else self.root
         self._real: dict[str, str | None] = {"/": "/"}
         self._names: dict[str, list[str]] = {}
+        self._by_field: dict[tuple[str, str], dict[str, str]] = {}
 
     def outside(self, path: str) -> str:
         """The path by which other programs find a file of the tree, which is real already."""
@@ -134,6 +135,24 @@ class Tree:
             raise
         except OSError as fault:
             raise Unreadable(f"{path} cannot be read: {fault.strerror or fault}") from None
+
+    def texts_by_field(self, glob: str, name: str) -> Mapping[str, str]:
+        """The texts of the files that fit a glob, by the value of a field in them; the first file wins.
+
+        Kept, since a host with many GPUs asks for each of them.
+        """
+        if (glob, name) not in self._by_field:
+            found: dict[str, str] = {}
+            for path in self.glob(glob):
+                try:
+                    text = self.read(path)
+                except OSError:
+                    continue  # another of the files may have it
+                value = field(text, name)
+                if value is not None:
+                    found.setdefault(value, text)
+            self._by_field[glob, name] = found
+        return self._by_field[glob, name]
 
     def status(self, path: str) -> os.stat_result | None:
         """The stat of a file, None where there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cdi_runc.generate.match import below
@@ -100,17 +100,6 @@ def _up(source: Mapping[str, Any], tree: Tree, path: str) -> str | None:
 
 
 def _found(source: Mapping[str, Any], tree: Tree, glob: str, found: Mapping[str, str]) -> str | None:
-    where = filled(source["where"], found)
-    for text in _readable(tree, glob) if where else ():
-        name, _, value = (where or "").partition(" ")
-        if field(text, name) == value:
-            return field(text, source["field"])
-    return None
-
-
-def _readable(tree: Tree, glob: str) -> Iterator[str]:
-    for path in tree.glob(glob):
-        try:
-            yield tree.read(path)
-        except OSError:
-            continue  # another of the files may have it
+    name, _, value = (filled(source["where"], found) or "").partition(" ")
+    text = tree.texts_by_field(glob, name).get(value) if value else None
+    return None if text is None else field(text, source["field"])

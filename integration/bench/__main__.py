@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from integration.bench import hosts
+from integration.bench import generate, hosts
 from integration.bench.hosts import Host, a_device_of, jetson_specs, make_bundle, make_host, small_spec
 from integration.bench.measure import Case, run_interleaved, spawn, timed
 from integration.bundles import make_bundle as make_rootfs_bundle
@@ -130,6 +130,10 @@ class Bench:
         run_interleaved([version, devices], min(self.rounds, 20))
         return [(version.name, version.median, 120), (devices.name, devices.median, 500)]
 
+    def generating(self) -> list[Row]:
+        """What the specs of a large host cost."""
+        return generate.figures(self.root, self.cdictl, self.rounds)
+
     def over_real_runtimes(self) -> list[Row]:
         """A whole life of a real container, as a ratio to the bare runtime's."""
         rows: list[Row] = []
@@ -201,6 +205,7 @@ def main() -> None:
             bench.over_a_stub,
             bench.fifty_at_once,
             bench.first_words,
+            bench.generating,
             bench.over_real_runtimes,
         ]
         for part in parts:

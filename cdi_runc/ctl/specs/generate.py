@@ -157,7 +157,8 @@ def files(look: Look, mode: str, output: str) -> int:
     for step in look.steps:
         fault = _taken(step) if mode == "write" else ""
         faults += [fault] * bool(fault)
-        rows.append(_data(step, fault))
+        # To compare the specs takes longer than to make them.
+        rows.append(_data(step, fault, compared=output != "table" or mode == "check"))
     if output != "table":
         echo_data({"files": rows}, output)
     else:
@@ -190,8 +191,10 @@ def _taken(step: Step) -> str:
     return ""
 
 
-def _data(step: Step, fault: str) -> dict[str, Any]:
-    changed = changes(old_spec(step), parse_spec(step.new) if step.new else None) if step.action != "equal" else []
+def _data(step: Step, fault: str, *, compared: bool) -> dict[str, Any]:
+    changed = []
+    if compared and step.action != "equal":
+        changed = changes(old_spec(step), parse_spec(step.new) if step.new else None)
     return {
         "kind": step.kind,
         "path": step.path,
