@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from integration.bundles import PROBE, WIDGET, WITH, WITHOUT, report
+from integration.conftest import BIN
 from integration.engines.devices import NEVER, OLDER, ONCE, ONCE_OLDER, PLAIN, WITH_OLDER, WRONG, Widget
 from integration.engines.host import Host
 from integration.engines.image import NAME
@@ -128,6 +129,18 @@ def test_container_gets_the_widget(podman: Podman, widget: Widget, runtime: str,
 
     assert report(done.stdout) == WITH
     assert (widget.standing(), widget.runs()) == (ONCE, 1)
+
+
+def test_a_spec_that_we_made_is_one_for_podmans_own_cdi(podman: Podman) -> None:
+    """cdictl is run from outside, since Debian 13's Python has not what it needs."""
+    specs = podman.host.path("/run/cdi")
+    command = [str(BIN / "cdictl"), "generate", "fuse", "--write", "--output-dir", str(specs)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if not (specs / "cdictl-host.local-fuse.yaml").exists():
+        pytest.skip(f"no FUSE in this kernel: {done.stderr}")
+    look = ["stat", "-c", "%F %t:%T", "/dev/fuse"]
+    native = podman("run", "--rm", "--runtime=runc", "--device", "host.local/fuse=fuse", NAME, *look)
+    assert native.stdout == "character special file a:e5\n"
 
 
 @pytest.mark.parametrize("request_", NATIVE_REQUESTS)
