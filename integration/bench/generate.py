@@ -46,7 +46,7 @@ def peak(argv: list[str]) -> int:
     """KiB of a command and its children."""
     script = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
     script += " print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, check=True, timeout=60)
     return int(done.stdout)
 
 

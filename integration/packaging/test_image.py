@@ -69,3 +69,19 @@ def test_an_engine_that_is_none_is_named_before_anything_is_done(loaded: Machine
 def test_it_must_see_the_host(loaded: Machine) -> None:
     done = loaded.run(f"podman run --rm --network=none --privileged {IMAGE} install")
     assert (done.returncode, "run it with --pid=host" in done.stderr) == (1, True)
+
+
+def test_it_turns_the_making_of_specs_on_and_off(loaded: Machine) -> None:
+    loaded.must(f"{ON_HOST} install")
+    assert "this host has no systemd" in loaded.run(f"{ON_HOST} generate on").stderr
+    loaded.must("mkdir -p /run/systemd/system")
+    loaded.host.write("/usr/bin/systemctl", '#!/bin/sh\necho "$@" >> /run/systemctl.log\n')
+    loaded.must(f"{ON_HOST} generate on")
+    assert loaded.must("cat /run/systemctl.log") == "daemon-reload\nenable --now cdi-runc-generate.service\n"
+    service = loaded.must("cat /etc/systemd/system/cdi-runc-generate.service")
+    assert "ExecStart=/opt/cdi-runc/bin/cdictl generate --write\n" in service
+    loaded.must("cat /etc/systemd/system/cdi-runc-generate-changed.service /etc/udev/rules.d/70-cdi-runc-generate.rules")
+    for _ in range(2):
+        loaded.must(f"{ON_HOST} generate off")
+    left = "ls /etc/systemd/system/cdi-runc-generate* /etc/udev/rules.d/70-cdi-runc-generate.rules"
+    assert loaded.run(left).stdout == ""
