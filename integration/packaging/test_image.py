@@ -80,7 +80,8 @@ def test_it_turns_the_making_of_specs_on_and_off(loaded: Machine) -> None:
     assert loaded.must("cat /run/systemctl.log") == "daemon-reload\nenable --now cdi-runc-generate.service\n"
     service = loaded.must("cat /etc/systemd/system/cdi-runc-generate.service")
     assert "ExecStart=/opt/cdi-runc/bin/cdictl generate --write\n" in service
-    loaded.must("cat /etc/systemd/system/cdi-runc-generate-changed.service /etc/udev/rules.d/70-cdi-runc-generate.rules")
+    loaded.must("cat /etc/systemd/system/cdi-runc-generate-changed.service")
+    loaded.must("cat /etc/udev/rules.d/70-cdi-runc-generate.rules")
     for _ in range(2):
         loaded.must(f"{ON_HOST} generate off")
     left = "ls /etc/systemd/system/cdi-runc-generate* /etc/udev/rules.d/70-cdi-runc-generate.rules"
