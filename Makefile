@@ -41,11 +41,16 @@ demo:       ## see it work: a container without and with cdi-runc (as root)
 announce:
 	@packaging/dev/announce
 
+# The unit tests run beside the containers (conftest.py), and one summary is at the end. The path of a socket may have 108
+# characters, and pytest's own temporary directories for tests side by side use up too many of them.
+PYTEST = directory=$$(mktemp -d /tmp/t.XXXX) && trap 'rm -rf "$$directory"' EXIT && \
+    $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --basetemp "$$directory"
+
 test: announce deps engines engines-newer clean-roots newest-pythons kubernetes-tools venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
-	@$(BIN)/pytest
+	@$(PYTEST)
 
 test-unit: venv  ## the tests that need neither root nor a container engine
-	@$(BIN)/pytest cdi_runc tests
+	@$(PYTEST) cdi_runc tests
 
 lint: venv  ## ruff, mypy --strict, the layers of the imports, waits without a limit, shellcheck
 	@$(BIN)/ruff check --quiet

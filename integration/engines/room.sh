@@ -45,7 +45,7 @@ pivot_root . "$old"
 umount -l "$old"
 rmdir "$old"
 # crun refuses a host with an (empty) v2 hierarchy beside the v1 controllers, which is what no systemd leaves.
-if [ -e /sys/fs/cgroup/unified ]; then umount /sys/fs/cgroup/unified; fi
+if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 
 echo ready
 # `wait` also collects the orphans that fall to an init process, and engines leave many.
