@@ -9,18 +9,19 @@ from typing import Any
 
 import click
 
-from cdi_runc import KNOWN_VERSIONS, minimum_required_version
+from cdi_runc import KNOWN_VERSIONS, InvalidSpec, load_spec, minimum_required_version
 from cdi_runc.cdi.writing import spec_file_name, write_file
 from cdi_runc.ctl.specs.fields import pruned
 from cdi_runc.ctl.specs.specfile import STANDARD, Edit, SpecFile
 
-FILE = click.argument("path", metavar="FILE|-")
+FILE = click.argument("path", metavar="FILE|-", type=click.Path())
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing; print what would change as a diff.")
 NEW_FILE = click.option(
     "-f",
     "--file",
     "path",
     metavar="FILE|DIR|-",
+    type=click.Path(),
     help="Write it there. In a directory, the kind gives the file its name.",
 )
 FORCE = click.option("--force", is_flag=True, help="Replace the file if there is one.")
@@ -77,6 +78,16 @@ def write_new(text_of: Callable[[str], str], kind: str, path: str | None, force:
     except FileExistsError:
         raise click.ClickException(f"{path}: there is such a file already; --force replaces it") from None
     return path
+
+
+def complete_device_of_file(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names of the devices in the spec file that is on the command line, for the shell."""
+    try:
+        # While an option has no value yet, click hasn't told the arguments apart.
+        found = load_spec(ctx.params.get("path") or next(iter(ctx.args), ""))
+    except InvalidSpec:
+        return []
+    return [device["name"] for device in found["devices"] if device["name"].startswith(incomplete)]
 
 
 def age(version: str) -> int:

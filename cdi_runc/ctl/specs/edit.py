@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cdi_runc.ctl.specs.change import DRY_RUN, FILE, change
+from cdi_runc.ctl.specs.change import DRY_RUN, FILE, change, complete_device_of_file
 from cdi_runc.ctl.specs.make import new_device
 from cdi_runc.ctl.specs.typed import device_of, edit_options, put_all
 
@@ -31,7 +31,13 @@ def add_device(path: str, name: str, dry_run: bool, **given: Sequence[Any]) -> N
 
 @click.command(name="set")
 @FILE
-@click.option("--device", "name", metavar="NAME", help="The device that gets the edits; without it, all of them do.")
+@click.option(
+    "--device",
+    "name",
+    metavar="NAME",
+    shell_complete=complete_device_of_file,
+    help="The device that gets the edits; without it, all of them do.",
+)
 @click.option("--kind", metavar="VENDOR/CLASS", help="Rename the spec's devices.")
 @click.option("--rename", metavar="NEWNAME", help="Rename the device.")
 @edit_options
@@ -40,7 +46,7 @@ def add_device(path: str, name: str, dry_run: bool, **given: Sequence[Any]) -> N
 def set_(
     path: str, name: str | None, kind: str | None, rename: str | None, dry_run: bool, **given: Sequence[Any]
 ) -> None:
-    """Add, replace or remove edits, annotations and single fields of a spec.
+    """Set or remove edits, annotations and fields.
 
     FIELD is a name as `validate` prints it: `deviceNodes[0].uid`, `mounts[/opt].type`, `intelRdt.closID`,
     `annotations[model]`. In brackets is the place in the list, or the item's path or name."""
@@ -60,7 +66,7 @@ def set_(
 
 @click.command(name="remove-device")
 @FILE
-@click.argument("name")
+@click.argument("name", shell_complete=complete_device_of_file)
 @DRY_RUN
 def remove_device(path: str, name: str, dry_run: bool) -> None:
     """Remove a device from a spec."""

@@ -17,7 +17,7 @@ _VERSION = click.Choice(KNOWN_VERSIONS[2:])
 
 
 @click.command(name="format")
-@click.argument("paths", metavar="FILE|-...", nargs=-1, required=True)
+@click.argument("paths", metavar="FILE|-...", type=click.Path(), nargs=-1, required=True)
 @click.option("--check", is_flag=True, help="Change nothing; exit status 1 where something would change.")
 @click.pass_context
 def format_(ctx: click.Context, paths: tuple[str, ...], check: bool) -> None:
@@ -43,7 +43,9 @@ def format_(ctx: click.Context, paths: tuple[str, ...], check: bool) -> None:
 @click.command()
 @FILE
 @click.option("--to", "form", type=click.Choice(["yaml", "json"]), required=True)
-@click.option("-f", "--file", "target", metavar="FILE|-", help="Write it there, instead of printing it.")
+@click.option(
+    "-f", "--file", "target", metavar="FILE|-", type=click.Path(), help="Write it there, instead of printing it."
+)
 @FORCE
 def convert(path: str, form: str, target: str | None, force: bool) -> None:
     """Turn YAML into JSON or the other way; comments are lost."""
@@ -69,7 +71,7 @@ def upgrade(path: str, version: str, dry_run: bool) -> None:
 @click.option("--to", "version", type=_VERSION, required=True)
 @DRY_RUN
 def downgrade(path: str, version: str, dry_run: bool) -> None:
-    """Lower the cdiVersion of a spec, so that older engines can read it.
+    """Lower the cdiVersion, for older engines.
 
     What an older version can't say is named, and nothing is changed."""
 
@@ -88,7 +90,9 @@ def downgrade(path: str, version: str, dry_run: bool) -> None:
 @FILE
 @DRY_RUN
 def minimise(path: str, dry_run: bool) -> None:
-    """Lower the cdiVersion of a spec as far as its contents allow."""
+    """Lower the cdiVersion as far as possible.
+
+    The contents of the spec stay as they are."""
     _set_version(path, minimum_required_version, dry_run)
 
 

@@ -28,13 +28,15 @@ def new(kind: str, name: str, path: str | None, force: bool, **given: Sequence[A
 
 
 @click.command(name="from-nodes")
-@click.argument("nodes", metavar="NODE...", nargs=-1, required=True)
+@click.argument("nodes", metavar="NODE...", type=click.Path(), nargs=-1, required=True)
 @click.option("--kind", required=True, metavar="VENDOR/CLASS", help="What the devices are called.")
 @click.option("--all", "with_all", is_flag=True, help="Add a device `all` with all the nodes.")
 @NEW_FILE
 @FORCE
 def from_nodes(nodes: tuple[str, ...], kind: str, with_all: bool, path: str | None, force: bool) -> None:
-    """Make a spec of device nodes of this host, one device for each."""
+    """Make a spec of this host's device nodes.
+
+    Each node becomes a device. A node that is a link stands for the node that it leads to."""
     nodes = tuple(map(os.path.abspath, nodes))
     tree = Tree()
     for node in nodes:

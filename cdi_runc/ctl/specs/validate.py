@@ -30,6 +30,12 @@ def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     return parts
 
 
+def _complete_release(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The releases that brought a newer version of the standard, as ENGINE@VERSION, for the shell."""
+    words = [f"{engine}@{release}" for engine, releases in RELEASES.items() for release in releases]
+    return [word for word in words if word.startswith(incomplete)]
+
+
 def _ignored(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> frozenset[str]:
     """The rules that say nothing."""
     for name in map(known_rule, names):
@@ -39,7 +45,7 @@ def _ignored(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> f
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="[FILE|DIR|-]...")
+@click.argument("paths", nargs=-1, metavar="[FILE|DIR|-]...", type=click.Path())
 @click.option("--host", is_flag=True, help="What is not there on this host is an error.")
 @click.option(
     "--for",
@@ -47,6 +53,7 @@ def _ignored(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> f
     multiple=True,
     callback=_releases,
     metavar="ENGINE@VERSION",
+    shell_complete=_complete_release,
     help="Say what this engine's own CDI would refuse: podman@4.2, docker@25, containerd@1.7, crio@1.28, spec@0.5.",
 )
 @click.option("--strict", is_flag=True, help="Warnings are errors.")

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 import cdi_runc as cdi
@@ -388,3 +389,26 @@ def test_a_pipe_is_a_node(cdictl: Cdictl, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     result = cdictl("spec", "from-nodes", "--kind", "v.com/n", tmp_path / "pipe")
     assert cdi.parse_spec(result.stdout)["devices"][0]["name"] == "pipe"
+
+
+@pytest.mark.parametrize(
+    ("args", "incomplete", "words"),
+    [
+        (["spec", "set", "FILE", "--device"], "", ["0", "one"]),
+        (["spec", "remove-device", "FILE"], "o", ["one"]),
+        (["spec", "remove-device", "NONE"], "o", []),
+        (["validate", "--for"], "podman@4", ["podman@4.1", "podman@4.3", "podman@4.7"]),
+        (["validate", "--ignore"], "type", ["type-u"]),
+        (["rules"], "not", ["not-json"]),
+    ],
+)
+def test_completion(path: Path, args: list[str], incomplete: str, words: list[str]) -> None:
+    typed = [str(path) if word == "FILE" else word for word in args]
+    found = ShellComplete(main, {}, "cdictl", "_CDICTL_COMPLETE").get_completions(typed, incomplete)
+    assert [each.value for each in found] == words
+
+
+@pytest.mark.parametrize("args", [["spec", "set"], ["spec", "format"], ["spec", "new", "-f"], ["validate"]])
+def test_files_are_completed_by_the_shell(args: list[str]) -> None:
+    found = ShellComplete(main, {}, "cdictl", "_CDICTL_COMPLETE").get_completions(args, "a")
+    assert [each.type for each in found] == ["file"]
