@@ -62,6 +62,8 @@ def write_new(text_of: Callable[[str], str], kind: str, path: str | None, force:
     if path is None or path == STANDARD:
         click.echo(text_of("yaml"), nl=False)
         return None
+    if not path:
+        raise click.UsageError("--file has no value")
     if path.endswith("/") or os.path.isdir(path):
         path = os.path.join(path, f"{spec_file_name(kind)}.yaml")
     text = text_of("json" if path.endswith(".json") else "yaml")

@@ -353,6 +353,7 @@ def test_names_of_new_files(cdictl: Cdictl, tmp_path: Path, file: str, written: 
     ("args", "status", "complaint"),
     [
         ([*NEW, "-f", "npu.yml"], 2, "npu.yml: engines read only files whose names end in .yaml or .json"),
+        ([*NEW, "-f", ""], 2, "--file has no value"),
         ([*NEW, "-f", "/proc/nowhere/a.yaml"], 1, "/proc/nowhere"),
         (NEW[:5], 2, "a has no edits, and engines refuse such a device"),
         ([*NEW[:5], "--node", "dev/null"], 2, "--node: 'dev/null' is not an absolute path"),

@@ -83,7 +83,6 @@ def check_file(path: str, wanted: Wanted) -> Checked:
         checked.spec = parse_spec(checked.text)
     except InvalidSpec as fault:
         target = None if path == "-" else foreign_target(path)
-        checked.text = b"" if target else checked.text  # nothing of a file elsewhere is to be shown
         for problem in [hidden_problem(target)] if target else fault.problems:
             finding = Finding(path, "error", "spec", problem.message, problem.field, problem.line, problem.column)
             checked.findings.append(finding)
