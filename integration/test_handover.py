@@ -62,6 +62,9 @@ LOCALES = [
     {"LANG": "C"},
     {"LC_CTYPE": "xx", "LANG": "ja.EUC"},
 ]
+# What a caller may block: what shells and Python care for, and one that only /proc/self/status tells of.
+BLOCKED = {signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD, signal.SIGRTMIN + 7}
+SHELLS = {"dash": [], "bash": ["--posix"], "busybox": ["sh"]}
 LINES = {
     "asks": ["--root", "/r", "create", "--bundle", "asks", "i\udcffd"],
     "asks for nothing": ["create", "--bundle", "plain", "id"],
@@ -90,7 +93,7 @@ def seen(command: list[str], env: Mapping[str, str], cwd: Path, ignored: list[si
         os.umask(0o027)
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGPIPE})
+        signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
 
     pipe = os.pipe()
     try:
@@ -104,16 +107,44 @@ def seen(command: list[str], env: Mapping[str, str], cwd: Path, ignored: list[si
     return sorted(done.stdout.decode(errors="surrogateescape").splitlines())
 
 
+@pytest.fixture
+def plain_settings(tmp_path: Path, spec_dir: Path) -> Path:
+    """Settings as people write them, which the launcher reads itself."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"# ours\nspec-dirs:\n  - {spec_dir}\n")
+    return path
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_runtime_gets_the_caller_s_signal_mask(
+    show: Path, plain_settings: Path, tmp_path: Path, name: str, line: str
+) -> None:
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed (make deps)")
+    for directory, annotations in (("asks", REQUEST), ("plain", {})):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "config.json").write_text(json.dumps(oci_config(["true"], annotations)))
+    shim = [path, *SHELLS[name], str(BIN / "cdi-runc"), f"--cdi-runtime={show}", f"--cdi-config={plain_settings}"]
+    env = {"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(tmp_path)}
+    told = seen([*shim, *LINES[line]], env, tmp_path, [])
+    blocked = {int(one.split()[1]) for one in told if one.startswith("blocked ")}
+    # bash unblocks SIGCHLD when it starts, before it reads the launcher.
+    assert blocked == {int(number) for number in BLOCKED} - ({int(signal.SIGCHLD)} if name == "bash" else set())
+    assert ("hooks" in json.loads((tmp_path / "asks/config.json").read_text())) == (line == "asks")
+
+
 @pytest.mark.parametrize("ignored", [[], [signal.SIGPIPE], [signal.SIGXFSZ, signal.SIGUSR1]], ids=str)
 @pytest.mark.parametrize("locale", LOCALES, ids=str)
 @pytest.mark.parametrize("line", LINES)
 def test_the_runtime_starts_as_it_would_have(
-    show: Path, settings: Path, tmp_path: Path, line: str, locale: dict[str, str], ignored: list[signal.Signals]
+    show: Path, plain_settings: Path, tmp_path: Path, line: str, locale: dict[str, str], ignored: list[signal.Signals]
 ) -> None:
     for name, annotations in (("asks", REQUEST), ("plain", {})):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps(oci_config(["true"], annotations)))
-    shim = [str(BIN / "cdi-runc"), f"--cdi-runtime={show}", f"--cdi-config={settings}"]
+    shim = [str(BIN / "cdi-runc"), f"--cdi-runtime={show}", f"--cdi-config={plain_settings}"]
     env = {**HOSTILE, **locale, "XDG_RUNTIME_DIR": str(tmp_path)}
     bare = seen([str(show), *LINES[line]], env, tmp_path, ignored)
     ours = seen([*shim, *LINES[line]], env, tmp_path, ignored)

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdi_runc.host import settings as shim_settings
 from cdi_runc.shim.cmdline import parse
 from cdi_runc.shim.runtime import LAUNCHER
 from tests.shim.conftest import START, Launcher, bundle, executable, make_launcher, shell
@@ -64,6 +62,111 @@ def test_python_is_not_started_for_what_asks_for_nothing(launcher: Launcher, arg
     assert launcher.decide(args) == f"{launcher.directory}/bin/runc"
 
 
+# What only some runtimes know: the runtime, and a line that Python is not needed for.
+of_one_runtime = [
+    ("crun", "--cgroup-manager systemd --log-level debug --root /run/crun state id"),
+    ("crun", "--cgroup-manager=cgroupfs --log-level=error --log=file:/l delete --force id"),
+    ("crun", "--cgroup-manager disabled create --bundle plain --no-subreaper id"),
+    ("crun", "create --config plain/config.json --bundle asks id"),
+    ("crun", "run -f plain/config.json id"),
+    ("crun", "create --config=config.json -b plain id"),
+    ("runc", "--root /run/x create --bundle plain --pidfd-socket s id"),
+    ("runc", "create --bundle plain --pidfd-socket=s id"),
+    ("youki", "-r /run/x -l /log --log-level info -s --systemd-log delete id"),
+    ("youki", "--log-level=info create --bundle plain -p pid -c socket id"),
+    ("youki", "info"),
+    ("crun", "mounts get id"),
+]
+# The same words in a line of another runtime, or with a file that asks.
+python_of_one_runtime = [
+    ("runc", "--cgroup-manager systemd state id"),
+    ("youki", "--cgroup-manager systemd state id"),
+    ("runc", "--log-level debug state id"),
+    ("runc", "-s state id"),
+    ("runc", "create --config plain/config.json --bundle plain id"),
+    ("crun", "create --config asks/config.json --bundle plain id"),
+    ("crun", "create --config config.json --bundle asks id"),
+    ("crun", "create -f plain/config.json --config=asks/config.json id"),
+    ("crun", "create -fplain/config.json id"),
+    ("crun", "create --bundle plain --pidfd-socket s id"),
+    ("runc", "create --bundle plain --no-subreaper id"),
+    ("runc", "create --bundle plain -p pid id"),
+]
+
+
+@pytest.mark.parametrize(("name", "line"), of_one_runtime)
+def test_a_runtime_s_own_options_are_passed_through(launcher: Launcher, name: str, line: str) -> None:
+    assert launcher.decide(line.split(), name) == f"{launcher.directory}/bin/{name}"
+
+
+@pytest.mark.parametrize(("name", "line"), python_of_one_runtime)
+def test_another_runtime_s_options_are_for_python(launcher: Launcher, name: str, line: str) -> None:
+    assert launcher.decide(line.split(), name) == "python"
+
+
+def test_the_options_are_those_of_the_runtime_that_is_wrapped(launcher: Launcher) -> None:
+    line = ["--cgroup-manager", "systemd", "state", "id"]
+    crun = f"{launcher.directory}/bin/crun"
+    assert launcher.decide([f"--cdi-runtime={crun}", *line]) == crun
+    other = executable(launcher.directory / "crun-vm", '#!/bin/sh\necho "$0"\n')
+    assert launcher.decide([f"--cdi-runtime={other}", *line]) == str(other)
+    unknown = executable(launcher.directory / "crun.real", '#!/bin/sh\necho "$0"\n')
+    assert launcher.decide([f"--cdi-runtime={unknown}", *line]) == "python"
+    assert launcher.decide([f"--cdi-runtime={unknown}", *line], "crun") == str(unknown)
+
+
+@pytest.mark.parametrize("link", ["/dev/zero", "/proc/kmsg", "config.json.real"])
+def test_a_config_json_that_is_a_link_is_for_python(launcher: Launcher, link: str) -> None:
+    config = launcher.directory / "plain" / "config.json"
+    config.rename(launcher.directory / "plain" / "config.json.real")
+    config.symlink_to(link)
+    assert launcher.decide(["create", "--bundle", "plain", "id"]) == "python"
+
+
+@pytest.mark.parametrize("path", ["", ":BIN", "BIN:", "BIN::/bin", "bin:BIN", "BIN:.", "BIN:../bin"])
+def test_a_path_that_leads_to_the_working_directory_is_for_python(launcher: Launcher, path: str) -> None:
+    executable(launcher.directory / "runc", "#!/bin/sh\necho run by mistake\n")
+    executable(launcher.directory / "grep", "#!/bin/sh\necho run by mistake\n")
+    environ = {"PATH": path.replace("BIN", f"{launcher.directory}/bin")}
+    for args in (["state", "id"], ["create", "--bundle", "plain", "id"]):
+        assert launcher.decide(args, env=environ) == "python"
+        runtime = f"--cdi-runtime={launcher.directory}/bin/runc"
+        assert launcher.decide([runtime, *args], env=environ) == "python"
+
+
+WORDS_OF_THE_LAUNCHER = [
+    *("read", "readlink", "echo", "grep", "command", "builtin", "true", "false", "test"),
+    *("_cdi_is_certain", "_cdi_read_argv"),
+]
+# With --posix, bash itself refuses to start with functions of these names.
+NOT_WITH_POSIX = ["[", "exec", "unset", "export", "set", "shift", "return", "exit", "continue", "break", ":"]
+
+
+@pytest.mark.parametrize("mode", ["sh", "bash --posix", "bash"])
+def test_no_function_of_the_environment_is_run(tmp_path: Path, mode: str) -> None:
+    bash = shell("bash")[0]
+    (tmp_path / "sh").symlink_to(bash)
+    command = [str(tmp_path / "sh")] if mode == "sh" else [bash, *mode.split()[1:]]
+    launcher = make_launcher(tmp_path, command)
+    for value in ("() { return 1; }", "() { return 0; }", "() { echo run by mistake; }"):
+        words = WORDS_OF_THE_LAUNCHER + (NOT_WITH_POSIX if mode != "bash --posix" else [])
+        environ = {f"BASH_FUNC_{word}%%": value for word in words}
+        for args, wanted in (
+            (["state", "id"], f"{tmp_path}/bin/runc"),
+            (["create", "--bundle", "plain", "id"], f"{tmp_path}/bin/runc"),
+            (["create", "--bundle", "asks", "id"], "python"),
+            (["--cdi-version"], "python"),
+        ):
+            assert launcher.decide(args, env=environ) == wanted, (value, args)
+
+
+def test_no_option_of_bash_is_taken_from_the_environment(tmp_path: Path) -> None:
+    launcher = make_launcher(tmp_path, shell("bash"))
+    environ = {"SHELLOPTS": "errexit:noglob:nounset"}
+    assert launcher.decide(["state", "id"], env=environ).endswith("/bin/runc")
+    assert launcher.decide(["create", "--bundle", "asks", "id"], env=environ) == "python"
+
+
 @pytest.mark.parametrize("args", leaves_to_python, ids=" ".join)
 def test_python_decides_where_the_launcher_is_not_certain(launcher: Launcher, args: list[str]) -> None:
     assert launcher.decide(args) == "python"
@@ -106,17 +209,25 @@ words = st.sampled_from(
             "--systemd-cgroup",
             "--config",
             "-f",
+            "--config=asks/config.json",
+            "--cgroup-manager",
+            "--log-level=debug",
+            "-l",
+            "-s",
         ),
         *(
             "--pid-file",
             "--pid-file=x",
             "--console-socket",
             "--preserve-fds",
+            "--pidfd-socket",
+            "-p",
+            "--no-subreaper",
             "--detach",
             "--no-pivot",
             "--no-pivot=true",
         ),
-        *("--", "-", "--help", "--version", "-v"),
+        *("--", "-", "--help", "--version", "-v", "asks/config.json", "a,--bundle", "-x,--config"),
     ]
 )
 
@@ -156,108 +267,6 @@ def test_what_go_escapes_is_no_request(launcher: Launcher) -> None:
         r'{"process":{"args":["a \u0026\u0026 b \u003e c \u003C d"]}}'
     )
     assert launcher.decide(["create", "--bundle", "plain", "id"]).endswith("/bin/runc")
-
-
-@pytest.mark.parametrize(
-    ("config", "runtime", "asks_by"),
-    [
-        ("", "bin/runc", []),
-        ("# runtimes:\n#   runc: /nowhere\n\n", "bin/runc", []),
-        ("runtimes:\n  crun: /nowhere\n  runc: DIR/other\n", "other", []),
-        ("spec-dirs: [/a, /b]\nrestore: inject\n", "bin/runc", []),
-        ("spec-dirs:\n  - /a\n  - /b\nruntimes:\n  runc: DIR/other", "other", []),
-        ("requests:\n  annotations: [cdi.k8s.io/]\n  mounts: /var/run/cdi-devices\n", "bin/runc", ["mount"]),
-        ("requests:\n  env: CDI_DEVICES\n  mounts: null\n", "bin/runc", ["variable"]),
-        ("requests:\n  env: CDI_DEVICES\n  mounts: /var/run/cdi-devices\n", "bin/runc", ["mount", "variable"]),
-    ],
-)
-def test_a_simple_config_is_read_without_python(
-    launcher: Launcher, config: str, runtime: str, asks_by: list[str]
-) -> None:
-    directory = launcher.directory
-    executable(directory / "other", '#!/bin/sh\necho "$0"\n')
-    bundle(directory / "mount", mounts=[{"destination": "/var/run/cdi-devices/vendor.com/gpu/0"}])
-    bundle(directory / "variable", process={"env": ["CDI_DEVICES=vendor.com/gpu=0"]})
-    own = directory / "config.yaml"
-    own.write_text(config.replace("DIR", str(directory)))
-    for name in ("plain", "asks", "mount", "variable"):
-        wanted = "python" if name in ["asks", *asks_by] else f"{directory}/{runtime}"
-        assert launcher.decide([f"--cdi-config={own}", "create", "--bundle", name, "id"]) == wanted
-    assert launcher.decide([f"--cdi-config={own}", "state", "id"]) == f"{directory}/{runtime}"
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        '"runtimes":\n  runc: /other\n',
-        "? runtimes\n: runc: /other\n",
-        "runtimes:\n  'runc': /other\n",
-        "runtimes: {runc: /other, runc: /again}\n",
-        "runtimes: {runc: /other\n",
-        "runtimes: {crun: /other}\n  runc: /more\n",
-        "runtimes:\n  runc: &a /other\n",
-        "runtimes:\n  runc: /other\n  runc: /again\n",
-        "runtimes:\n  runc: /other\nruntimes:\n  crun: /x\n",
-        "runtimes:\n\trunc: /other\n",
-        "runtimes:\r\n  runc: /other\r\n",
-        "runtimes:\n  runc:\n    /other\n",
-        "  runc: /other\n",
-        "requests:\n  annotations: [/]\n",
-        "requests:\n  mounts: /a/\n",
-        "requests: {env: off}\n",
-        "requests: [env]\n",
-        "requests: {env:X}\n",
-        "requests:\n  env: X Y\n",
-        "restore: perhaps\n",
-        "other: 1\n",
-        "restore: ignore\n---\n",
-        "%YAML 1.1\n",
-    ],
-)
-def test_python_reads_any_other_config(launcher: Launcher, config: str) -> None:
-    own = launcher.directory / "config.yaml"
-    own.write_text(config)
-    assert launcher.decide([f"--cdi-config={own}", "state", "id"]) == "python"
-
-
-lines = st.sampled_from(
-    [
-        *(
-            "",
-            "# a: b",
-            "runtimes:",
-            "  runc: DIR/other",
-            "  crun: /x",
-            "  runc: DIR/a:b",
-            "  runc: /x: y",
-            "runtimes: {}",
-        ),
-        *(
-            "spec-dirs:",
-            "spec-dirs: [/a]",
-            "  - /a",
-            "- /a",
-            "  - /b c",
-            "spec-dirs: [/a, [/b]]",
-            "spec-dirs: [/a, b: c]",
-        ),
-        *("requests:", "  mounts: /m/dev-ices", "  env: CDI", "  env: null", "  annotations: [cdi.k8s.io/]"),
-        "restore: inject",
-    ]
-)
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(config=st.lists(lines, max_size=7).map("\n".join))
-def test_a_config_is_read_as_python_reads_it(tmp_path: Path, config: str) -> None:
-    launcher = make_launcher(tmp_path, shell("dash"))
-    executable(tmp_path / "other", '#!/bin/sh\necho "$0"\n')
-    own = tmp_path / "config.yaml"
-    own.write_text(config.replace("DIR", str(tmp_path)))
-    decision = launcher.decide([f"--cdi-config={own}", "state", "id"])
-    if decision != "python":
-        wanted = shim_settings.read(str(own))["runtimes"].get("runc", f"{tmp_path}/bin/runc")
-        assert decision == wanted, yaml.safe_load(own.read_text())
 
 
 def test_a_system_config_counts_unless_another_is_named(launcher: Launcher) -> None:
@@ -322,6 +331,16 @@ def test_without_python_only_what_starts_containers_fails(launcher: Launcher) ->
     refused = call("create", "--bundle", "asks", "id")
     assert refused.returncode == 1
     assert refused.stderr.startswith("cdi-runc: no python3 ")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_without_its_library_only_what_starts_containers_fails(launcher: Launcher) -> None:
+    (launcher.directory / "lib" / "cdi_runc" / "shim" / "start" / "boot.py").unlink()
+    assert launcher.decide(["--rootless", "true", "kill", "id"]).endswith("/bin/runc")
+    command = [*launcher.shell, str(launcher.directory / "cdi-runc"), "create", "--bundle", "asks", "id"]
+    refused = subprocess.run(command, cwd=launcher.directory, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("cdi-runc: its library is not in ")
     assert refused.stderr.count("\n") == 1
 
 
