@@ -103,7 +103,10 @@ def test_frozen_code_that_is_removed_after_the_launcher_saw_it_stops_nothing(tre
     frozen(tree).unlink()
     command = [sys.executable, "-I", "-S", "-X", "utf8", "-c", thaw[1], str(frozen(tree))]
     done = subprocess.run(
-        [*command, sys.executable, "/x/cdi-runc", *[""] * 5, "--cdi-version"], capture_output=True, text=True
+        [*command, sys.executable, "/x/cdi-runc", *[""] * 5, "--cdi-version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.stdout, done.stderr) == ("cdi-runc 0.1.0\n", "")
 
@@ -134,7 +137,7 @@ def test_times_that_an_image_normalised_say_nothing(tree: Path, normalised: int)
 
 def test_the_sources_of_an_installation_are_not_looked_at(tree: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(tree / 'lib')!r}); from cdi_runc.shim.start.freeze import freeze"
-    subprocess.run([sys.executable, "-I", "-c", f"{code}; freeze(checked=False)"], check=True)
+    subprocess.run([sys.executable, "-I", "-c", f"{code}; freeze(checked=False)"], check=True, timeout=60)
     launch = tree / "lib/cdi_runc/shim/launch.py"
     launch.write_text(launch.read_text() + "\n")
     assert not started_from_boot(tree)
@@ -143,7 +146,9 @@ def test_the_sources_of_an_installation_are_not_looked_at(tree: Path) -> None:
 def test_a_full_disk_is_left_as_it_was(tree: Path) -> None:
     full = tree / "lib/cdi_runc/shim/start/__pycache__"
     full.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "full", str(full)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k", "full", str(full)], capture_output=True, timeout=60
+    )
     if mounted.returncode != 0:
         pytest.skip("a small file system needs root")
     try:
@@ -151,12 +156,12 @@ def test_a_full_disk_is_left_as_it_was(tree: Path) -> None:
         assert [path.name for path in full.iterdir() if not path.name.endswith(".pyc")] == []
         assert not frozen(tree).exists()
     finally:
-        subprocess.run(["umount", str(full)], check=True)
+        subprocess.run(["umount", str(full)], check=True, timeout=60)
 
 
 def test_everybody_may_read_the_byte_code_that_root_leaves(tree: Path) -> None:
     command = ["sh", "-c", 'umask 077; "$@"', "sh", str(tree / "cdi-runc"), "--cdi-version"]
-    subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True)
+    subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True, timeout=60)
     for path in (tree / "lib").rglob("__pycache__"):
         assert path.stat().st_mode & 0o077 == 0o055, path
     assert frozen(tree).stat().st_mode & 0o777 == 0o644
@@ -164,7 +169,7 @@ def test_everybody_may_read_the_byte_code_that_root_leaves(tree: Path) -> None:
 
 def test_a_module_that_is_missing_is_told_in_one_line(tree: Path) -> None:
     (tree / "lib/cdi_runc/shim/cmdline.py").unlink()
-    done = subprocess.run([str(tree / "cdi-runc"), "--cdi-version"], capture_output=True, text=True)
+    done = subprocess.run([str(tree / "cdi-runc"), "--cdi-version"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("cdi-runc: its library is not complete (No module named")
     assert done.stderr.count("\n") == 1
@@ -177,7 +182,9 @@ def old_python(version: str) -> str:
     """A Python of that version, from PATH or pyenv."""
     found = shutil.which(f"python{version}")
     for path in [*([found] if found else []), *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python3"))]:
-        done = subprocess.run([path, "-c", "import sys; print(sys.version)"], capture_output=True, text=True)
+        done = subprocess.run(
+            [path, "-c", "import sys; print(sys.version)"], capture_output=True, text=True, timeout=60
+        )
         if done.returncode == 0 and done.stdout.startswith(f"{version}."):
             return path
     pytest.skip(f"Python {version} is not here")

@@ -338,7 +338,7 @@ def test_without_its_library_only_what_starts_containers_fails(launcher: Launche
     (launcher.directory / "lib" / "cdi_runc" / "shim" / "start" / "boot.py").unlink()
     assert launcher.decide(["--rootless", "true", "kill", "id"]).endswith("/bin/runc")
     command = [*launcher.shell, str(launcher.directory / "cdi-runc"), "create", "--bundle", "asks", "id"]
-    refused = subprocess.run(command, cwd=launcher.directory, capture_output=True, text=True)
+    refused = subprocess.run(command, cwd=launcher.directory, capture_output=True, text=True, timeout=20)
     assert refused.returncode == 1
     assert refused.stderr.startswith("cdi-runc: its library is not in ")
     assert refused.stderr.count("\n") == 1
