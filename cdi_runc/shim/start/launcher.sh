@@ -193,7 +193,10 @@ _cdi_read_settings() {
         case $_cdi_trimmed in
             '' | '#'*) ;;
             *[!][A-Za-z0-9' '\"\'_:/.,+@{}~-]*) return 1 ;;
-            ---) [ "$_cdi_seen$_cdi_line" = ' ---' ] || return 1 ;;
+            ---)
+                [ "$_cdi_seen$_cdi_line" = ' ---' ] || return 1
+                _cdi_seen=' --- '
+                ;;
             *) _cdi_read_line "${_cdi_line%%[! ]*}" "$_cdi_trimmed" || return 1 ;;
         esac
     done
