@@ -110,4 +110,7 @@ def _leads_to_shim(path: str, environ: "Mapping[bytes, bytes]") -> bool:
     """
     from cdi_runc.host.process import output_of
 
-    return output_of([path, "--version"], {**environ, PROBE: b"1"})[1] == PROBE_ANSWER
+    try:
+        return output_of([path, "--version"], {**environ, PROBE: b"1"})[1] == PROBE_ANSWER
+    except OSError:
+        return False  # execute() says why it can't be started
