@@ -53,6 +53,8 @@ SECTIONS = {
         "completion": "about:completion",
     },
 }
+MAX_MESSAGE = 2000  # of an error: enough for all that somebody will read
+
 COMMANDS = {name: place for section in SECTIONS.values() for name, place in section.items()}
 
 
@@ -90,32 +92,65 @@ class Commands(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run the command line `args` and exit with its status."""
+        _open_what_is_closed()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
         try:
             status = super().main(args, *rest, **extra | {"standalone_mode": False})
             sys.stdout.flush()
-        except click.UsageError as error:
-            help_of = error.ctx.command_path if error.ctx else "cdictl"
-            status = _fail(f"{' '.join(error.format_message().split())} (see {help_of} --help)", 2)
-        except click.ClickException as error:
-            status = _fail(error.format_message())
-        except (click.Abort, KeyboardInterrupt):
-            status = 130  # what a shell makes of SIGINT
-        except BrokenPipeError:
-            # Whoever read our output (`| head`) has had enough. Python must not try to write the rest at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = 1
-        except OSError as error:
-            status = _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-        except (CDIError, SettingsError, ShimError) as error:
-            status = _fail(str(error))
+        except (Exception, KeyboardInterrupt) as error:
+            status = _told(error)
+        _flush_or_drop()
         sys.exit(status)
 
 
+def _told(error: BaseException) -> int:
+    """The exit status for a command that failed, after one line that says why."""
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return 130  # what a shell makes of SIGINT
+    if isinstance(error, BrokenPipeError):
+        return 1  # whoever read our output (`| head`) has had enough
+    if isinstance(error, click.UsageError):
+        help_of = error.ctx.command_path if error.ctx else "cdictl"
+        return _fail(f"{' '.join(error.format_message().split())} (see {help_of} --help)", 2)
+    if isinstance(error, click.ClickException):
+        return _fail(error.format_message())
+    if isinstance(error, OSError):
+        return _fail(f"{error.filename or 'output'}: {error.strerror}" if error.strerror else str(error))
+    if isinstance(error, (CDIError, SettingsError, ShimError)):
+        return _fail(str(error))
+    if os.environ.get("CDI_RUNC_DEBUG"):
+        raise error
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return _fail(f"internal error, please report it: {reason} (CDI_RUNC_DEBUG=1 shows where)")
+
+
+def _open_what_is_closed() -> None:
+    """Let no file that a command opens become its standard output: Python has None for a stream that is closed."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # What is written to standard output fails then, as it should; nobody misses standard error.
+            opened = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w"))  # noqa: SIM115  # till the end
+
+
+def _flush_or_drop() -> None:
+    """Write what is left of the output; where that fails, Python must not try again at exit."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(message: str, status: int = 1) -> int:
-    echo_aside(message)
+    try:
+        echo_aside(message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]} ...")
+    except OSError:
+        pass  # nobody reads it
     return status
 
 

@@ -89,9 +89,17 @@ def _check(data: object, path: str) -> None:
             known = list(error.schema["properties"])
             unknown = next(key for key in error.instance if key not in known)
             near = difflib.get_close_matches(str(unknown), known, 1, 0.4) or known
-            raise SettingsError(f"{path}: unknown key {unknown!r}{where and f' in {where}'}, did you mean {near[0]!r}?")
+            raise SettingsError(
+                f"{path}: unknown key {_shortened(unknown)}{where and f' in {where}'}, did you mean {near[0]!r}?"
+            )
         allowed = error.schema.get("description", "an object of settings")
-        raise SettingsError(f"{path}: {where and f'{where}: '}found {error.instance!r}, allowed is {allowed}")
+        raise SettingsError(f"{path}: {where and f'{where}: '}found {_shortened(error.instance)}, allowed is {allowed}")
+
+
+def _shortened(value: object) -> str:
+    """A value as it is quoted in an error: a file that is none of ours is not printed in full."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:76]} ..."
 
 
 def _filled(data: Any, form: dict[str, Any]) -> Any:
@@ -108,9 +116,9 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is not a text", key.start_mark)
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} stands there twice", key.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 MAX_LENGTH = 1000
 
 
-def tell(level: str, message: str, call: "Call | None", dialect: str) -> None:
+def tell(level: str, message: str, call: "Call | None", dialect: str, more: str = "") -> None:
     """Say in one line why there will be no container (`error`), or put into the log alone what one should know though
     there is (`warning`), or what only we want to know (`debug`, of any length).
 
-    call: the command line, which names the log, where it was read so far.
+    call: the command line, which names the log, where it was read so far. more: what the line ends with, however long
+    the message is.
     """
     line = "cdi-runc: " + _printable(" ".join(message.split()))
     if len(line) > MAX_LENGTH and level != "debug":
         line = line[: MAX_LENGTH - 4] + " ..."
+    line += more
     if level == "error":
         _write(2, line + "\n")
     target = call.log if call else None
@@ -51,12 +53,15 @@ def tell(level: str, message: str, call: "Call | None", dialect: str) -> None:
     posix.close(descriptor)
 
 
-def remember(message: str, call: "Call | None", directory: str) -> None:
-    """Keep in the state directory why there was no container, for `cdictl explain last`: engines remove its bundle."""
+def remember(message: str, call: "Call | None", directory: str) -> bool:
+    """Keep in the state directory why there was no container, for `cdictl explain last`: engines remove its bundle.
+
+    Whether it could be kept.
+    """
     bundle = (call and call.bundle) or ""
     try:
         if not is_ours(posix.lstat(directory)):
-            return
+            return False
         where = bundle if bundle.startswith("/") else f"{posix.getcwd()}/{bundle}".rstrip("/")
         words = (f'"{key}":{encode_basestring_ascii(text)}' for key, text in (("bundle", where), ("message", message)))
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
@@ -64,7 +69,8 @@ def remember(message: str, call: "Call | None", directory: str) -> None:
         _write(descriptor, f'{{"time":{time.time_ns() // 10**9},{",".join(words)}}}\n')
         posix.close(descriptor)
     except OSError:
-        pass  # nothing hangs on it
+        return False  # nothing hangs on it
+    return True
 
 
 def _formatted(level: str, line: str, log_format: str, dialect: str) -> str:

@@ -39,9 +39,11 @@ def main(argv: list[str]) -> "NoReturn":
     def tell(level: str, line: str) -> None:
         from cdi_runc.shim import log  # rare, and so not loaded before
 
-        log.tell(level, line, call, dialect)
-        if level == "error":
-            log.remember(line, call, places.state_directory(launch.environ, not places.is_host_root()))
+        more = ""
+        if level == "error" and call and call.command in STARTS_CONTAINER:
+            directory = places.state_directory(launch.environ, not places.is_host_root())
+            more = " (more: cdictl explain last)" if log.remember(line, call, directory) else ""
+        log.tell(level, line, call, dialect, more)
 
     try:
         printed = launch.take_own_options()

@@ -64,7 +64,7 @@ OF_THE_HOST = [
     (["specs"], 0),
     (["dirs"], 0),
     (["device", "v.com/x=a"], 1),
-    (["explain", "device", "v.com/x=a"], 0),
+    (["explain", "device", "v.com/x=a"], 1),
     (["validate"], 1),
     (["doctor"], 1),
     (["support-bundle", "-f", "OUT"], 0),
@@ -142,3 +142,21 @@ def test_ctrl_c(tmp_path: Path, args: list[str]) -> None:
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=10)
     assert (running.returncode, said.strip()) == (130, b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("devices >&-", "cdictl: output: Bad file descriptor"),
+        ("devices >/dev/full", "cdictl: output: No space left on device"),
+        ("devices -o json >/dev/full", "cdictl: output: No space left on device"),
+        ("inject v.com/x=a <&-", "cdictl: standard input: not JSON"),
+        ("devices 2>&- >/dev/full", ""),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_one_line(tmp_path: Path, line: str, said: str) -> None:
+    command = ["sh", "-c", f"{CDICTL} --spec-dir {tmp_path} {line}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == bool(said)

@@ -54,6 +54,12 @@ def test_a_wrong_command_line_is_one_line_and_status_2(args: list[str], complain
         (KeyboardInterrupt(), 130, ""),
         (FileNotFoundError(2, "No such file or directory", "a.json"), 1, "cdictl: a.json: No such file or directory\n"),
         (OSError("odd"), 1, "cdictl: odd\n"),
+        (OSError(28, "No space left on device"), 1, "cdictl: output: No space left on device\n"),
+        (
+            AttributeError("a\nb"),
+            1,
+            "cdictl: internal error, please report it: AttributeError: a b (CDI_RUNC_DEBUG=1 shows where)\n",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

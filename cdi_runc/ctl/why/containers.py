@@ -51,7 +51,8 @@ class Container:
 
 def find(name: str) -> Container:
     """The container of that id, beginning of an id, or name in Docker or Podman; ClickException where none is found."""
-    for wanted in (name, _id_of(name)):
+    for id_of in (str, _id_of):  # engines are asked only if need be: a daemon may hang
+        wanted = id_of(name)
         found = [container for container in _all(wanted + "*") if wanted and container.id.startswith(wanted)]
         exact = [container for container in found if container.id == wanted]
         if len(exact or found) > 1:
@@ -59,8 +60,8 @@ def find(name: str) -> Container:
         if found:
             return (exact or found)[0]
     raise click.ClickException(
-        f"no container {name}: runtimes and engines of this host have none, nor its bundle; engines remove the bundle "
-        "of a container that could not be made, so try: cdictl explain last, cdictl explain device NAME"
+        f"no container {name} found on this host. If its creation failed, the engine has already deleted its files; "
+        "try: cdictl explain last, or cdictl explain device NAME"
     )
 
 
@@ -113,9 +114,7 @@ def _id_of(name: str) -> str:
     """The id behind a container's name, '' where no engine knows it."""
     for engine in ("docker", "podman"):
         try:
-            return ask(
-                [binary(engine, engine), "container", "inspect", "--format", "{{.Id}}", name], timeout=15
-            ).strip()
+            return ask([binary(engine, engine), "container", "inspect", "--format", "{{.Id}}", name], timeout=5).strip()
         except EngineError:
             continue  # not installed, not running, or another one's container
     return ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from cdi_runc.ctl.options import Options, complete_device, output_option
-from cdi_runc.ctl.output import echo_data, echo_folded, painted, printable
+from cdi_runc.ctl.output import counted, echo_data, echo_folded, painted, printable
 from cdi_runc.ctl.why import containers, hooked
 from cdi_runc.ctl.why.story import Case, Step, read_config, tell, tell_of_devices
 from cdi_runc.shim.errors import ConfigError
@@ -70,7 +71,7 @@ def last(options: Options, output: str) -> None:
     refused, newest = _refused(options), containers.newest()
     if refused and (newest is None or refused["time"] >= int(newest[1])):  # the shim notes whole seconds
         path = os.path.join(refused["bundle"], "config.json")
-        said = Step("problem", refused["message"], [f"said of {path}"])
+        said = Step("problem", refused["message"], [f"cdi-runc said so {_ago(refused['time'])}, of {path}"])
         if not os.path.exists(path):
             _echo(f"{refused['bundle']} (which is gone)", [said], output)
             return
@@ -96,11 +97,11 @@ def _explain_config(
 
 
 def _echo(subject: str, steps: Sequence[Step], output: str) -> None:
-    causes = [step for step in steps if step.level == "problem"]
+    causes = list({step.text: step for step in steps if step.level == "problem"}.values())
     if output != "table":
         data = {"subject": subject, "causes": [step.text for step in causes], "steps": [_data(step) for step in steps]}
         echo_data(data, output)
-        return
+        raise SystemExit(1 if causes else 0)
     for step in causes:
         echo_folded(f"{painted('problem', 'problem')}: {printable(step.text)}", 9)
     if not causes:
@@ -115,6 +116,16 @@ def _echo(subject: str, steps: Sequence[Step], output: str) -> None:
         echo_folded(f"  {mark} {printable(step.text)}", 5)
         for line in step.details:
             echo_folded(f"       {printable(line)}", 9)
+    raise SystemExit(1 if causes else 0)
+
+
+def _ago(seconds: float) -> str:
+    """How long ago a time (in seconds since 1970) was, in words."""
+    age = max(0, int(time.time() - seconds))
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if age >= size:
+            return f"{counted(age // size, unit)} ago"
+    return f"{counted(age, 'second')} ago"
 
 
 def _data(step: Step) -> dict[str, Any]:

@@ -23,11 +23,12 @@ from cdi_runc.ctl.why.live import access, node_in
 from cdi_runc.ctl.words import edit_lines
 from cdi_runc.engines import launcher
 from cdi_runc.engines.monitors import runtime_of
+from cdi_runc.host.errors import SettingsError
 from cdi_runc.host.known import SpecFiles, shadowed
 from cdi_runc.host.missing import nearest, why_missing
 from cdi_runc.host.places import in_user_namespace
 from cdi_runc.shim.cmdline import RUNTIMES
-from cdi_runc.shim.decision import SANDBOX
+from cdi_runc.shim.decision import decide
 from cdi_runc.shim.dropped import dropped, features_of
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.outcome import outcome
@@ -74,11 +75,6 @@ class Case:
         found = self.config.get("annotations")
         return found if isinstance(found, dict) else {}
 
-    @property
-    def is_sandbox(self) -> bool:
-        """Whether it is the pause container of a pod."""
-        return any(self.annotations.get(key) == value for key, value in SANDBOX.items())
-
 
 Chapter = Callable[[Case], Iterator[Step]]
 
@@ -117,12 +113,6 @@ def runtime_chosen(case: Case) -> Iterator[Step]:
         yield Step("ok", f"cdi-{name} hands over to {found}, {why}")
 
 
-def sandbox_or_not(case: Case) -> Iterator[Step]:
-    """Pods' sandboxes get no devices though they bear the pod's annotations."""
-    if case.is_sandbox:
-        yield Step("warning", "this is a pod's sandbox, which gets no devices: ask for the pod's other containers")
-
-
 def requests_seen(case: Case) -> Iterator[Step]:
     """What in the config asks for which devices."""
     try:
@@ -133,7 +123,15 @@ def requests_seen(case: Case) -> Iterator[Step]:
     case.asked = [request.name for request in requests]
     for request in requests:
         yield Step("ok", f"{request} asks for {request.name}")
-    if case.asked or case.is_sandbox:
+    try:
+        decision = decide(case.config, "create", case.files)
+    except (CDIError, SettingsError, ShimError):
+        return  # the chapter of the devices tells it
+    if decision.refused:
+        names = ", ".join(request.name for request in decision.refused)
+        yield Step("warning", f"{decision.reason}, so not {names}")
+        case.asked = []
+    if requests:
         return
     case.asked = _in_force(case)
     if case.asked:
@@ -163,7 +161,8 @@ def look_alikes(case: Case) -> Iterator[Step]:
         name, _, value = entry.partition("=")
         if not case.requests["env"] and name == "CDI_DEVICES":
             yield Step("warning", f"the variable CDI_DEVICES={value} is no request unless config.yaml says so")
-    for mount in case.config.get("mounts") or ():
+    mounts = case.config.get("mounts")
+    for mount in mounts if isinstance(mounts, list) else ():
         target = mount.get("destination") if isinstance(mount, dict) else None
         parts = target.split("/") if isinstance(target, str) else []
         name = f"{parts[-3]}/{parts[-2]}={parts[-1]}" if len(parts) > 3 else ""
@@ -250,7 +249,6 @@ CHAPTERS: tuple[Chapter, ...] = (
     runtime_chosen,
     requests_seen,
     look_alikes,
-    sandbox_or_not,
     specs_looked_at,
     devices_found,
     host_as_needed,
