@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from cdi_runc.cdi.errors import CDIError
 from cdi_runc.cdi.registry import Registry
-from cdi_runc.cdi.spec import load_spec
+from cdi_runc.cdi.spec import load_spec, parse_spec
 from cdi_runc.host import reading, snapshot
 
 if TYPE_CHECKING:
@@ -30,17 +31,22 @@ MOST_PAGES = 128
 
 
 class _Files(Registry):
-    """The devices of spec files that have been read."""
+    """The devices of spec files that have been read; `parsed` keeps what is in them for the next time."""
 
-    def __init__(self, files: "Reading") -> None:
-        self._files = files
+    def __init__(self, files: "Reading", parsed: "dict[tuple[str, bytes], Spec]") -> None:
+        self._files, self._parsed = files, parsed
         super().__init__(files.directories)
 
     def _paths(self, directory: str) -> list[str]:
         return self._files.paths(directory)
 
     def _load(self, path: str) -> "Spec":
-        return load_spec(path, self._files.spec)
+        content = self._files.files[path].content
+        if not isinstance(content, bytes):
+            return load_spec(path, self._files.spec)
+        if (path, content) not in self._parsed:
+            self._parsed[path, content] = load_spec(path, self._files.spec)
+        return self._parsed[path, content]
 
 
 def build(config: str) -> bytes:
@@ -50,8 +56,31 @@ def build(config: str) -> bytes:
     Raises SettingsError, and TimeoutError for a config that never rests.
     """
     began = time.monotonic_ns()
-    files = reading.read(config)
-    return _assembled(files, _Files(files), began)
+    parsed: dict[tuple[str, bytes], Spec] = {}
+    seen: dict[str, list[bytes]] = {}
+    while True:
+        files = reading.read(config, seen)
+        registry = _Files(files, parsed)
+        torn = [path for path in registry.errors if path not in registry.specs and path in files.files]
+        torn = [path for path in torn if files.is_young(path)]
+        if not torn:
+            return _assembled(files, registry, began)
+        if time.monotonic_ns() - began > reading.LIMIT_NS:
+            _take_whole_ones(files, torn)
+            return _assembled(files, _Files(files, parsed), began)
+        time.sleep(reading.PAUSE_S)
+
+
+def _take_whole_ones(files: "Reading", torn: list[str]) -> None:
+    """Files that are seldom whole: let each be what it was when it was a spec, since the call began."""
+    for path in torn:
+        for content in reversed(files.seen.get(path, [])):
+            try:
+                parse_spec(content)
+            except CDIError:
+                continue
+            files.take(path, content)
+            break
 
 
 def _assembled(files: "Reading", registry: Registry, began: int) -> bytes:

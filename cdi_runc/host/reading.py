@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cdi_runc.cdi.errors import CDIError
-from cdi_runc.cdi.spec import parse_spec, read_file
+from cdi_runc.cdi.spec import read_file
 from cdi_runc.host import settings as settings_file
 from cdi_runc.host.snapshot import NEVER, spec_names, stamp
 
@@ -29,9 +29,12 @@ SECOND_NS = 1_000_000_000
 # How long to wait for a stamp that the next change can't have, beyond the time that one needs. A file that changes
 # more often is taken as it is, and stamped NEVER.
 PATIENCE_NS = 3 * TICK_NS
-# How long to look for a moment at which such a file is whole. Then it counts as it was found last.
-LIMIT_NS = 2 * SECOND_NS
+# How long to look for a moment at which such a file rests. Then it counts as it was found last.
+LIMIT_NS = SECOND_NS
+# How old a change is if whoever made it is certainly done: some empty a file first, and write it a moment later.
+YOUNG_NS = 5 * TICK_NS
 PAUSE_S = 0.002
+SEEN = 8
 
 
 @dataclass
@@ -39,7 +42,7 @@ class _File:
     """What was read of a file (or why it could not be), with the stamp that it had before and after.
 
     is_sure: a later change has another stamp. is_rested: if not, it is whole all the same: it was the same at the look
-    before, or another file took its place (who replaces files writes them as a whole), and it is a valid spec.
+    before, or another file took its place (who replaces files writes them as a whole).
     """
 
     stamp: Stamp
@@ -57,6 +60,7 @@ class Reading:
     names: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     stamps: dict[str, Stamp] = field(default_factory=dict)  # of the directories
     files: dict[str, _File] = field(default_factory=dict)
+    seen: dict[str, list[bytes]] = field(default_factory=dict)  # what was in a file that changes, the newest last
 
     @property
     def settings(self) -> Settings:
@@ -89,18 +93,29 @@ class Reading:
             stamps = tuple(self.known(os.path.join(directory, name)) for name in names or ())
             yield directory, self.stamps[directory], names, stamps
 
+    def is_young(self, path: str) -> bool:
+        """Whether the file was changed so short a time ago that it may be written still."""
+        found = self.files[path]
+        return not found.is_sure or (found.stamp is not None and 0 <= time.time_ns() - found.stamp[-1] < YOUNG_NS)
+
+    def take(self, path: str, content: bytes) -> None:
+        """Let this, which was in the file a moment ago, be what is in it."""
+        self.files[path] = _File(NEVER, content, is_sure=False)
+
     def known(self, path: str) -> Stamp:
         """The stamp that a file has as long as it holds what was read; NEVER where that can't be told."""
         found = self.files[path]
         return found.stamp if found.is_sure else NEVER
 
 
-def read(config: str) -> Reading:
+def read(config: str, seen: dict[str, list[bytes]] | None = None) -> Reading:
     """Read the config and the spec files in the directories that it names. Raises SettingsError.
+
+    seen: of an earlier reading, which this one goes on with.
 
     What comes back was so after the call began: for each file, and for the names in each directory.
     """
-    reading = Reading(config)
+    reading = Reading(config, seen={} if seen is None else seen)
     began = time.monotonic_ns()
     while not _is_done(reading, time.monotonic_ns() - began):
         time.sleep(_pause(reading))
@@ -148,24 +163,18 @@ def _look_at(reading: Reading, path: str) -> None:
             known.is_sure = known.is_rested = False
         return
     found = _File(before, content, _settled(before) <= now)
-    found.is_rested = known is not None and _follows(found, known) and _is_whole(content)
+    found.is_rested = known is not None and _follows(found, known)
     reading.files[path] = found
+    if not found.is_sure and isinstance(content, bytes):
+        seen = reading.seen.get(path, [])
+        if seen[-1:] != [content]:
+            reading.seen[path] = [*seen[1 - SEEN :], content]
 
 
 def _follows(found: _File, known: _File) -> bool:
     if found.stamp == known.stamp:
         return _same(found.content, known.content)
     return bool(found.stamp and known.stamp and found.stamp[1] != known.stamp[1])  # the inode
-
-
-def _is_whole(content: bytes | Settings | Exception) -> bool:
-    if not isinstance(content, bytes):
-        return True
-    try:
-        parse_spec(content)
-    except CDIError:
-        return False
-    return True
 
 
 def _list(reading: Reading, directory: str) -> None:

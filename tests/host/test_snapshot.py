@@ -216,13 +216,22 @@ def in_place(host: Host, number: int) -> None:
     os.close(descriptor)
 
 
+def emptied_first(host: Host, number: int) -> None:
+    path = host.specs / "vendor.yaml"
+    path.write_text("")
+    time.sleep(0.03)  # as a busy disk makes it
+    path.write_text(SPEC % number)
+
+
 def another_file(host: Host, number: int) -> None:
     path = host.specs / ("x.yaml" if number % 2 else "y.yaml")
     path.write_text((SPEC % number).replace("vendor.com", "other.com"))
     path.unlink()
 
 
-@pytest.mark.parametrize(("change", "every"), [(by_rename, 0.002), (in_place, 0.015), (another_file, 0.002)])
+@pytest.mark.parametrize(
+    ("change", "every"), [(by_rename, 0.002), (in_place, 0.015), (emptied_first, 0.01), (another_file, 0.002)]
+)
 def test_files_that_change_all_the_time_are_read_whole_and_as_they_are(
     host: Host, change: Callable[[Host, int], None], every: float
 ) -> None:
