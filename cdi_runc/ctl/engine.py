@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from cdi_runc.ctl.engine_rows import engine_cells, engine_row, status_row
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data, echo_table
 from cdi_runc.engines import (
@@ -23,7 +24,6 @@ from cdi_runc.engines import (
     registration,
 )
 from cdi_runc.engines import engine as engine_of
-from cdi_runc.engines import status as engine_status
 from cdi_runc.engines.engine import Engine, EngineError, Found, NewRuntime, NotInstalled, is_root
 
 _ENGINE = click.argument("name", metavar="ENGINE", type=click.Choice(NAMES))
@@ -60,12 +60,12 @@ def engine() -> None:
 @_plainly
 def list_(output: str) -> None:
     """List the engines of this host, and whether they know cdi-runc."""
-    rows = [row for name in NAMES if (row := _row(name))]
+    rows = [row for name in NAMES if (row := engine_row(name))]
     if output != "table":
         echo_data({"engines": rows}, output)
         return
     head = ("ENGINE", "VERSION", "RUNNING", "CDI ITSELF", "CDI-RUNC AS", "CONFIG")
-    echo_table(head, [_cells(row) for row in rows])
+    echo_table(head, [engine_cells(row) for row in rows])
     for row in rows:
         if row["fault"]:
             click.echo(f"cdictl: {row['engine']}: {row['fault']}", err=True)
@@ -83,7 +83,7 @@ def status(names: tuple[str, ...], output: str) -> None:
     directory = _recovered()
     everything = records.registrations(directory)
     found = [record for record in everything if not names or record["engine"] in names]
-    rows = [_status_row(record, everything) for record in found]
+    rows = [status_row(record, everything) for record in found]
     if output != "table":
         echo_data({"registrations": rows}, output)
     elif not rows:
@@ -273,42 +273,6 @@ def _with_hooks(name: str, hooks: bool) -> str:
     if hooks and name != "podman":
         raise click.UsageError(f"--hooks is for podman: {name} has one way only")
     return f"{name}-hooks" if hooks else name
-
-
-def _row(name: str) -> dict[str, Any] | None:
-    """What `list` says of an engine, None where it isn't installed."""
-    module = engine_of(name)
-    row: dict[str, Any] = {"engine": name, "version": "", "binary": "", "config": "", "running": None, "cdi": ""}
-    row |= {"registered": {}, "default": "", "fault": ""}
-    try:
-        found = module.find(None)
-        row |= {"version": found.version, "binary": found.binary, "config": found.config}
-        row |= {"running": found.running, "cdi": found.cdi}
-        known = module.runtimes(found)
-        row["registered"] = {
-            runtime: str(handler["path"])
-            for runtime, handler in known.handlers.items()
-            if launcher.is_ours(str(handler["path"]))
-        }
-        row["default"] = known.default
-    except NotInstalled:
-        return None
-    except EngineError as fault:
-        row["fault"] = str(fault)
-    return row
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    running = {None: "-", True: "yes", False: "no"}[row["running"]]
-    registered = ", ".join(f"{name} (default)" if name == row["default"] else name for name in row["registered"])
-    return row["engine"], row["version"], running, row["cdi"], registered or "-", row["config"]
-
-
-def _status_row(record: records.Registration, everything: list[records.Registration]) -> dict[str, Any]:
-    files = [{"path": file["path"], "state": records.state(file, everything)} for file in record["files"]]
-    says = engine_status.verdict(engine_of(record["engine"]), record)
-    row = {key: record[key] for key in ("engine", "runtime", "path", "default", "native")}
-    return {**row, "engine_says": says, "files": files}
 
 
 def _recovered() -> str:

@@ -7,15 +7,22 @@ A new handler has none of the options of the one it stands for (SystemdCgroup ..
 
 from __future__ import annotations
 
-import fnmatch
-import glob
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from cdi_runc.engines import monitors, processes, values
 from cdi_runc.engines.ask import ask, binary, version
+from cdi_runc.engines.containerd_files import (
+    MERGES_SINCE,
+    is_imported,
+    plugin,
+    refuse_later_schema,
+    refuse_replaced,
+    refuse_without_cri,
+    table,
+)
 from cdi_runc.engines.engine import (
     ANNOTATION,
     CRI_REQUEST,
@@ -40,9 +47,6 @@ ANNOTATIONS = "cdi.k8s.io/*"
 TO_FORGET: tuple[Put, ...] = ()
 
 _CDI_SINCE = (1, 7)
-_MERGES_SINCE = (2,)
-# What the CRI plugin is called in `disabled_plugins`, by schema; and where its settings are.
-_CRI_NAMES = ("cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime", "io.containerd.cri.v1.images")
 
 
 def find(config: str | None) -> Found:
@@ -53,7 +57,7 @@ def find(config: str | None) -> Found:
     running = _daemons()
     main = os.path.abspath(config or _config_in_use(running, usual))
     daemon = next((process for process in running if _config_of(process, usual) == main), None)
-    _refuse_later_schema(main, number)
+    refuse_later_schema(main, number)
     return Found(
         name="containerd",
         binary=path,
@@ -68,10 +72,10 @@ def find(config: str | None) -> Found:
 
 def runtimes(found: Found) -> Runtimes:
     """The handlers as `containerd config dump` has them, with all their options."""
-    settings = _table(_cri(_dump(found.binary, found.config)), "containerd")
+    settings = table(_cri(_dump(found.binary, found.config)), "containerd")
     handlers = {
-        name: {"path": _table(handler, "options").get("BinaryName") or "runc", **_plain(handler)}
-        for name, handler in _table(settings, "runtimes").items()
+        name: {"path": table(handler, "options").get("BinaryName") or "runc", **_plain(handler)}
+        for name, handler in table(settings, "runtimes").items()
         if isinstance(handler, Mapping)
     }
     return Runtimes(str(settings.get("default_runtime_name") or ""), handlers)
@@ -85,23 +89,23 @@ def live(found: Found) -> Runtimes | None:
 def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
     """The handler, in a drop-in where imports merge, and the handlers that a first `runtimes` table would hide."""
     main, version_puts = _read(found)
-    _refuse_without_cri(found)
+    refuse_without_cri(found)
     section = (*plugin(main), "containerd")
     start = f"version = {main['version']}\n"  # of a file that isn't there yet
     puts = [Put((*section, "runtimes", new.name), handler(known, new))]
     if new.default:
         puts.append(Put((*section, "default_runtime_name"), new.name))
     hidden = [Put((*section, "runtimes", name), _plain(how), "if-absent") for name, how in known.handlers.items()]
-    if found.release < _MERGES_SINCE:
+    if found.release < MERGES_SINCE:
         if new.drop_in:
             raise EngineError(f"containerd {found.version} does not merge drop-ins with its file: leave --drop-in out")
-        _refuse_replaced(found, main)
+        refuse_replaced(found, main)
         return [FilePlan(found.config, "toml", (*version_puts, *hidden, *puts), start)]
     path = new.drop_in or os.path.join(os.path.dirname(found.config), "conf.d", f"50-{new.name}.toml")
-    if not _table(main, *section, "runtimes"):
+    if not table(main, *section, "runtimes"):
         puts = [*hidden, *puts]
     drop_in = FilePlan(path, "toml", tuple(puts), start)
-    if _imported(found.config, main, path):
+    if is_imported(found.config, main, path):
         return [drop_in]
     return [drop_in, FilePlan(found.config, "toml", (*version_puts, Put(("imports",), path, "item")), start)]
 
@@ -109,15 +113,15 @@ def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
 def handler(known: Runtimes, new: NewRuntime) -> dict[str, Value]:
     """All that the handler it stands for has, with our binary, and the annotations let through to config.json."""
     base = known.handlers.get(os.path.basename(new.wraps)) or known.handlers.get(known.default) or {}
-    table = _plain(base)
-    options = table.get("options")
-    table.setdefault("runtime_type", "io.containerd.runc.v2")
+    new_table = _plain(base)
+    options = new_table.get("options")
+    new_table.setdefault("runtime_type", "io.containerd.runc.v2")
     for name in ("pod_annotations", "container_annotations"):
         patterns = base.get(name)
         kept = [str(pattern) for pattern in patterns if pattern != ANNOTATIONS] if isinstance(patterns, list) else []
-        table[name] = [*kept, ANNOTATIONS]
-    table["options"] = {**(options if isinstance(options, Mapping) else {}), "BinaryName": new.path}
-    return table
+        new_table[name] = [*kept, ANNOTATIONS]
+    new_table["options"] = {**(options if isinstance(options, Mapping) else {}), "BinaryName": new.path}
+    return new_table
 
 
 def reload(found: Found, runtime: str | None) -> None:
@@ -159,20 +163,12 @@ def takes_annotations(found: Found) -> bool:
 
 def address(config: str) -> str:
     """The socket of the containerd with this file."""
-    return str(_table(_dump(binary("containerd", "containerd"), config), "grpc").get("address") or "")
+    return str(table(_dump(binary("containerd", "containerd"), config), "grpc").get("address") or "")
 
 
 def snapshotter(found: Found) -> str:
     """The snapshotter that CRI uses, "" where none is set."""
-    return str(_table(_cri(_dump(found.binary, found.config)), "containerd").get("snapshotter") or "")
-
-
-def plugin(settings: Mapping[str, object]) -> tuple[str, ...]:
-    """The keys of the CRI plugin's section, by the schema of a file."""
-    schema = settings.get("version", 1)
-    if isinstance(schema, int) and schema >= 3:
-        return "plugins", "io.containerd.cri.v1.runtime"
-    return ("plugins", "io.containerd.grpc.v1.cri") if schema == 2 else ("plugins", "cri")
+    return str(table(_cri(_dump(found.binary, found.config)), "containerd").get("snapshotter") or "")
 
 
 def _default_config() -> str:
@@ -219,71 +215,8 @@ def _read(found: Found) -> tuple[Mapping[str, object], list[Put]]:
     return {"version": 1, **main}, []
 
 
-def _refuse_later_schema(config: str, number: str) -> None:
-    schema = values.load("toml", config).get("version", 1)
-    if isinstance(schema, int) and schema > 2 and release(number) < _MERGES_SINCE:
-        raise EngineError(
-            f"{config} says version = {schema}, but containerd {number} reads version 2 at most: it needs a file of"
-            " version 2 (containerd config default prints one)"
-        )
-
-
-def _refuse_without_cri(found: Found) -> None:
-    """Handlers belong to the CRI plugin. Docker's own package of containerd turns it off."""
-    for file, settings in _files(found.config):
-        disabled = settings.get("disabled_plugins")
-        names = [name for name in _CRI_NAMES if isinstance(disabled, list) and name in disabled]
-        if names:
-            raise EngineError(
-                f"{file} turns the CRI plugin off, so this containerd has no handlers. Docker and ctr need none."
-                f' For Kubernetes, take "{names[0]}" out of disabled_plugins there, then repeat this'
-            )
-
-
-def _refuse_replaced(found: Found, main: Mapping[str, object]) -> None:
-    """containerd 1.x takes a plugin's section whole from the last file that has one."""
-    for file, settings in _files(found.config):
-        if file != found.config and _table(settings, *plugin(settings)):
-            header = ".".join(f'"{key}"' if "." in key else key for key in plugin(main))
-            raise EngineError(
-                f"{file}, which {found.config} imports, also has a section [{header}], and containerd {found.version}"
-                f" takes that section from one file only: move it from there into {found.config}, then repeat this"
-            )
-
-
-def _files(config: str) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """The file and those that it imports, each with what it says."""
-    waiting, seen = [config], set()
-    while waiting:
-        file = waiting.pop(0)
-        if file in seen:
-            continue
-        seen.add(file)
-        settings = values.load("toml", file)
-        yield file, settings
-        for pattern in _imports(file, settings):
-            waiting += sorted(glob.glob(pattern))
-
-
-def _imports(file: str, settings: Mapping[str, object]) -> list[str]:
-    """The patterns of the files that this one imports, relative ones from its own folder."""
-    imports = settings.get("imports")
-    return [os.path.join(os.path.dirname(file), str(each)) for each in imports] if isinstance(imports, list) else []
-
-
-def _imported(config: str, main: Mapping[str, object], path: str) -> bool:
-    """Does one of the file's imports cover `path`?"""
-    return any(fnmatch.fnmatch(path, pattern) for pattern in _imports(config, main))
-
-
 def _cri(settings: Mapping[str, object]) -> Mapping[str, object]:
-    return _table(settings, *plugin(settings))
-
-
-def _table(data: object, *keys: str) -> Mapping[str, object]:
-    for key in keys:
-        data = data.get(key) if isinstance(data, Mapping) else None
-    return data if isinstance(data, Mapping) else {}
+    return table(settings, *plugin(settings))
 
 
 def _plain(value: Mapping[str, object]) -> dict[str, Value]:
@@ -306,9 +239,9 @@ def _cdi(number: str, cri: Mapping[str, object]) -> Literal["on", "off", "no"]:
 def _native_plan(found: Found) -> list[FilePlan]:
     """`enable_cdi` of the CRI plugin; from 2.0 on it is on unless a file says otherwise, so the file must change."""
     main, version_puts = _read(found)
-    _refuse_without_cri(found)
-    if found.release < _MERGES_SINCE:
-        _refuse_replaced(found, main)
+    refuse_without_cri(found)
+    if found.release < MERGES_SINCE:
+        refuse_replaced(found, main)
     put = Put((*plugin(main), "enable_cdi"), True)
     return [FilePlan(found.config, "toml", (*version_puts, put), f"version = {main['version']}\n")]
 

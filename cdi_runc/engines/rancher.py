@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from cdi_runc.engines import containerd, edit_toml, journal, monitors
 from cdi_runc.engines.ask import ask, binary, version
+from cdi_runc.engines.containerd_files import plugin
 from cdi_runc.engines.engine import (
     CRI_REQUEST,
     EngineError,
@@ -136,7 +137,7 @@ def _is_active(unit: str) -> bool:
 
 def _section(settings: Mapping[str, object]) -> tuple[str, ...]:
     """Both have never written a file of schema 1."""
-    return containerd.plugin({"version": 2, **settings})
+    return plugin({"version": 2, **settings})
 
 
 def _lines(values: Value) -> str:
