@@ -11,7 +11,9 @@ import pytest
 from integration.engines.cdictl import TREE, Engine, cdictl_argv, is_debian_13
 from integration.engines.conftest import NEWER, make_host
 from integration.engines.host import Host
-from integration.engines.image import NAME, make_image
+from integration.engines.image import FULL_NAME, NAME, make_image
+from integration.engines.kubelet import Kubelet
+from integration.engines.test_containerd import SETTINGS
 from integration.engines.test_registering import STORAGE
 
 HOME = "/opt/administering"
@@ -403,3 +405,44 @@ def test_a_plain_user_learns_whose_engine_this_is(host: Host) -> None:
         done.stdout + done.stderr
     )
     assert host.path("/home/somebody/.config/docker/daemon.json").exists()
+
+
+def test_a_pod_gets_its_device_from_containerd_itself(containerd: Engine) -> None:
+    """What `enable containerd --native --restart` is for."""
+    host = containerd.host
+    if host.version("containerd", "--version") < (1, 7):
+        pytest.skip("this containerd has no CDI of its own")
+    text = SETTINGS.format(enable_cdi="false")
+    host.write(CONFIG, text)
+    host.run_unit("containerd", "containerd", ready="ctr version", log=host.shared / "native-containerd.log")
+    archive = make_image(_fresh(host.shared / "containerd-image"))
+    imported = host.run("ctr", "--namespace=k8s.io", "images", "import", "--snapshotter=native", str(archive))
+    assert imported.returncode == 0, imported.stderr
+    containerd.cdictl("enable", "--native", "--restart")
+    assert "  the engine: knows it\n" in containerd.cdictl("status").stdout
+    kubelet = Kubelet(host.path("/run/containerd/containerd.sock"), FULL_NAME, host.shared / "native-pods")
+    try:
+        pod = kubelet.run_pod(handler="runc")
+        assert kubelet.run_container(pod, ["sh", "-c", "echo $DEVICE"], devices=["vend.com/dev=whole"]) == "whole\n"
+    finally:
+        kubelet.close()
+    containerd.cdictl("disable", "--native", "--restart")
+    assert read(host, CONFIG) == text
+
+
+def test_a_byte_order_mark_is_taken_where_docker_takes_it(host: Host) -> None:
+    if not host.has("dockerd"):
+        pytest.skip("Docker is not installed (make engines)")
+    docker = Engine(host, "docker", f"{HOME}/marked.json", '\ufeff{"debug": true}\r\n')
+    before = host.path(docker.config).read_bytes()
+    if host.version("dockerd", "--version") < (23, 0):
+        said = docker.cdictl("enable", expect=1).stderr
+        assert "starts with a byte order mark, which Docker reads since 23.0: remove it" in said
+        host.path(docker.config).write_bytes(before.removeprefix(b"\xef\xbb\xbf"))
+        docker.cdictl("enable")
+        docker.cdictl("disable")
+        return
+    docker.cdictl("enable")
+    assert host.path(docker.config).read_bytes().startswith(b'\xef\xbb\xbf{"debug": true, "runtimes"')
+    docker.cdictl("disable")
+    assert host.path(docker.config).read_bytes() == before

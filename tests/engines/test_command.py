@@ -112,3 +112,39 @@ def test_a_trial_needs_the_daemon(cdictl: Cdictl) -> None:
     cdictl("enable", "docker", "--config", "daemon.json")
     said = cdictl("test", "docker", "--config", "daemon.json")
     assert (said.exit_code, said.stderr) == (1, "cdictl: docker is not running: start it first\n")
+
+
+@pytest.mark.parametrize("words", [("disable", "docker"), ("status",)])
+def test_a_change_that_was_cut_short_is_rolled_back_first(cdictl: Cdictl, words: tuple[str, ...]) -> None:
+    """Killed after daemon.json was written and before the record of it was."""
+    Path("daemon.json").write_text('{"default-runtime": "cdi-runc"}')
+    path = str(Path("daemon.json").absolute())
+    change = {"path": path, "before": "{}", "after": '{"default-runtime": "cdi-runc"}', "mode": 420, "owner": None}
+    state = Path(journal.state_directory())
+    state.mkdir(parents=True, exist_ok=True)
+    (state / "pending.json").write_text(json.dumps([change]))
+    done = cdictl(*words)
+    assert f"{path}: put back as it was" in done.stderr
+    assert Path("daemon.json").read_text() == "{}"
+    assert not (state / "pending.json").exists()
+
+
+def test_status_of_an_engine_without_us_has_a_status_of_its_own(cdictl: Cdictl) -> None:
+    assert cdictl("status").exit_code == 0
+    done = cdictl("status", "docker")
+    assert (done.exit_code, "not registered with docker" in done.stdout) == (1, True)
+
+
+def test_a_file_of_two_names_is_as_we_left_it(cdictl: Cdictl) -> None:
+    Path("daemon.json").write_text("{}")
+    for name in ("one", "two"):
+        cdictl("enable", "docker", "--config", "daemon.json", "--runtime-name", name)
+    rows = json.loads(cdictl("status", "-o", "json").stdout)["registrations"]
+    assert [row["files"][0]["state"] for row in rows] == ["as we left it", "as we left it"]
+
+
+@pytest.mark.parametrize("option", ["--runtime-name=x", "--wrap=crun", "--set-as-default", "--force"])
+def test_an_engines_own_cdi_takes_no_options_of_a_runtime(cdictl: Cdictl, option: str) -> None:
+    done = cdictl("enable", "docker", "--native", option)
+    assert done.exit_code == 2
+    assert f"leave {option.partition('=')[0]} out" in done.stderr
