@@ -174,7 +174,7 @@ def _say_which(found: Found, config: str | None) -> None:
     """Which of several engines of that name this is about, where that may surprise."""
     if not is_root() and found.config.startswith(os.path.expanduser("~/")):
         click.echo(f"{found.name}: this is your own {found.name}, without root; the system's: run this as root")
-    elif found.explicit and config is None:
+    elif found.explicit and config is None and found.running:
         click.echo(f"{found.name}: the running {found.name} uses {found.config}")
 
 

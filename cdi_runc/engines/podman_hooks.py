@@ -13,7 +13,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdi_runc.engines import journal, podman
-from cdi_runc.engines.engine import EngineError, FilePlan, Found, NewRuntime, Put, Runtimes, is_root, user_config_home
+from cdi_runc.engines.engine import (
+    MARKER_MOUNTS,
+    EngineError,
+    FilePlan,
+    Found,
+    NewRuntime,
+    Put,
+    Runtimes,
+    is_root,
+    user_config_home,
+)
 
 # containers.conf(5), where no file sets `hooks_dir`.
 _DEFAULT_DIRS = ["/usr/share/containers/oci/hooks.d"]
@@ -83,7 +93,10 @@ def advice(found: Found, new: NewRuntime) -> list[str]:
     """How to ask for a device."""
     lines = ["ask for a device: podman run --annotation cdi.k8s.io/x=vendor.com/class=name ..."]
     if not _requests()["mounts"]:
-        lines.append("to ask by a mount: set `requests: {mounts: /var/run/cdi-devices}`, then enable it again")
+        lines.append(
+            f"to ask by a mount: put the two lines `requests:` and `  mounts: {MARKER_MOUNTS}` into"
+            " /etc/cdi-runc/config.yaml, then enable it again"
+        )
     return lines
 
 
