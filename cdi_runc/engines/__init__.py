@@ -1,8 +1,8 @@
 """How each container engine registers an OCI runtime, one module an engine.
 
 Nothing here knows what the runtime does: to these modules `cdi-runc` is a path with a name. Each engine module says
-what the engine's own files are to hold (`plan`) and what the engine makes of them (`runtimes`). Writing, taking back and
-recovering are the same for all engines, in `registration` and `journal`.
+what the engine's own files are to hold (`plan`) and what the engine makes of them (`runtimes`). Writing, taking back
+and recovering are the same for all engines, in `registration` and `journal`.
 """
 
 from __future__ import annotations
