@@ -73,21 +73,17 @@ def cached_libraries(tree: Tree) -> list[str]:
 def _libraries(tree: Tree, directory: str, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The files of a directory that fit, each with the name by which programs open it."""
     names = [name for name in tree.names(directory) if ".so" in name]
+    links: dict[str, list[str]] = {}
+    for name in names:
+        if _SONAME.search(name):
+            links.setdefault(name.partition(".so")[0], []).append(name)
     fits = [matcher(pattern) for pattern in patterns]
     for name in names:
-        if not any(fit(name) for fit in fits):
-            continue
-        path = tree.real(f"{directory}/{name}")
+        path = tree.real(f"{directory}/{name}") if any(fit(name) for fit in fits) else None
         if path is None or (_SONAME.search(name) and path != f"{directory}/{name}"):
             continue  # a link, whose file is in the list itself
-        stem = name.partition(".so")[0]
-        links = [
-            link
-            for link in names
-            if link.startswith(f"{stem}.so.") and link != name and _SONAME.search(link)
-            if tree.real(f"{directory}/{link}") == path
-        ]
-        yield path, links[0] if links else name
+        sonames = (link for link in links.get(name.partition(".so")[0], ()) if link != name)
+        yield path, next((link for link in sonames if tree.real(f"{directory}/{link}") == path), name)
 
 
 def _places(tree: Tree, path: str, directory: str) -> Sequence[str]:

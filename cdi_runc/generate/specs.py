@@ -81,6 +81,12 @@ def chosen(
     return used, left
 
 
+def has_gids(spec: Any) -> bool:
+    """Whether any of the spec's edits has groups."""
+    several = [spec, *spec["devices"]]
+    return any(each.get("containerEdits", {}).get("additionalGids") for each in several)
+
+
 def _generated(kind: str, recipes: list[Recipe], tree: Tree, gids: bool) -> Generated:
     found = [each for recipe in recipes for each in candidates(recipe, tree, gids=gids)]
     made = Generated(kind, recipes, found)

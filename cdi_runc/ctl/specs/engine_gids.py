@@ -5,19 +5,11 @@ An engine that cannot refuses the whole file, and says only that the device is u
 
 from __future__ import annotations
 
-from typing import Any
-
 from cdi_runc.ctl.specs.check.releases import RELEASES, newest_known
 from cdi_runc.engines import NAMES, engine
 from cdi_runc.engines.engine import EngineError
 
 _NEEDED = (0, 7, 0)
-
-
-def has_gids(spec: Any) -> bool:
-    """Whether any of the spec's edits has groups."""
-    several = [spec, *spec["devices"]]
-    return any(each.get("containerEdits", {}).get("additionalGids") for each in several)
 
 
 def engines_take_gids() -> bool:

@@ -13,12 +13,11 @@ import click
 from cdi_runc import parse_spec
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, echo_table, painted, printable
-from cdi_runc.ctl.specs.engine_gids import engines_take_gids, has_gids
 from cdi_runc.generate.changes import changes
 from cdi_runc.generate.collection import Recipes, recipes
 from cdi_runc.generate.files import OUTPUT_DIRECTORY, Step, has_file_of_ours, old_spec, steps, take
 from cdi_runc.generate.recipe import Recipe
-from cdi_runc.generate.specs import Generated, chosen, generated
+from cdi_runc.generate.specs import Generated, chosen, generated, has_gids
 from cdi_runc.generate.text import device_nodes, document
 from cdi_runc.generate.tree import Tree
 from cdi_runc.host.missing import nearest
@@ -123,8 +122,10 @@ class Place:
     def _generated(self, used: Sequence[Recipe], tree: Tree) -> list[Generated]:
         """The specs, with groups only where all engines of this host can read them."""
         made = generated(used, tree, gids=self.root == "/")
-        if any(has_gids(one.spec) for one in made if one.spec) and not engines_take_gids():
-            return generated(used, tree)
+        if any(has_gids(one.spec) for one in made if one.spec):
+            from cdi_runc.ctl.specs.engine_gids import engines_take_gids
+
+            return made if engines_take_gids() else generated(used, tree)
         return made
 
     def _spec_dirs(self, tree: Tree) -> list[str]:
