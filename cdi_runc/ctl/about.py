@@ -10,14 +10,18 @@ from cdi_runc.ctl.output import echo_data, echo_table
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["spec", "settings"]), default="spec")
+@click.argument("what", type=click.Choice(["spec", "settings", "recipe"]), default="spec")
 @output_option("json", "yaml")
 def schema(what: str, output: str) -> None:
-    """Print the JSON schema of CDI specs, or of cdi-runc's settings."""
+    """Print the JSON schema of CDI specs, of cdi-runc's settings, or of the recipes of cdictl generate."""
     if what == "spec":
         from cdi_runc import schema as spec_schema
 
         echo_data(spec_schema(), output)
+    elif what == "recipe":
+        from cdi_runc.generate.recipe import schema as recipe_schema
+
+        echo_data(recipe_schema(), output)
     else:
         from cdi_runc.host.settings import schema as settings_schema
 
