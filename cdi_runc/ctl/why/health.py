@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -145,9 +146,14 @@ def hot_path_quick(host: Host) -> Iterator[Result]:
     from cdi_runc.shim import start
 
     cache = os.path.join(os.path.dirname(os.path.abspath(start.__file__)), "__pycache__")
-    if glob.glob(os.path.join(glob.escape(cache), "frozen-3.*.pyc")):
+    frozen = glob.glob(os.path.join(glob.escape(cache), "frozen-3.*.pyc"))
+    damaged = [path for path in frozen if not _can_be_loaded(path)]
+    for path in damaged:
+        text = f"{path} is damaged, so every container waits some ms longer"
+        yield Result("warning", "cdi-runc", text, "run a container as root, which compiles it, or install it again")
+    if len(frozen) > len(damaged):
         yield Result("ok", "cdi-runc", "its code is compiled in advance")
-    else:
+    elif not frozen:
         text = f"nothing is compiled in {cache}, so every container waits some ms longer"
         yield Result("warning", "cdi-runc", text, "run a container as root, which compiles it, or install it again")
 
@@ -297,6 +303,29 @@ def examine(host: Host) -> list[Result]:
     """The results of all checks, the worst first."""
     found = [result for check in CHECKS for result in check(host)]
     return sorted(found, key=lambda result: ("problem", "warning", "ok").index(result.level))
+
+
+# What the launcher does with frozen code before it executes it.
+_LOAD = """
+import importlib.util, marshal, sys
+code = open(sys.argv[1], "rb").read()
+assert code[:4] == importlib.util.MAGIC_NUMBER
+marshal.loads(code[16:])
+"""
+
+
+def _can_be_loaded(frozen: str) -> bool:
+    """Whether the Python that the code was compiled for takes it; also where that Python is not here any more."""
+    name = os.path.basename(frozen).replace("frozen-", "python").removesuffix(".pyc")
+    for directory in (os.path.dirname(sys.executable), "/usr/bin"):
+        python = os.path.join(directory, name)
+        if os.access(python, os.X_OK):
+            try:
+                ask([python, "-I", "-S", "-c", _LOAD, frozen], timeout=20)
+            except EngineError:
+                return False
+            break
+    return True
 
 
 def _interpreters(path: str) -> Iterator[Result]:

@@ -1,4 +1,6 @@
+import importlib.util
 import json
+import marshal
 import os
 import shutil
 import tarfile
@@ -15,6 +17,7 @@ from cdi_runc.ctl.why.health import Host, Result
 from cdi_runc.engines import journal
 from cdi_runc.engines.engine import Found, Runtimes
 from cdi_runc.host import places
+from cdi_runc.shim.start import freeze
 from tests.ctl.conftest import Cdictl
 
 
@@ -267,3 +270,13 @@ def test_an_engines_own_cdi_is_no_runtime_that_is_missing(host: Host, tmp_path: 
     (tmp_path / "engines").mkdir()
     (tmp_path / "engines/registrations.json").write_text(json.dumps([record]))
     assert said(health.registrations_hold(host)) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x01\x02\r\n", None])
+def test_frozen_code_is_loaded_and_not_only_there(tmp_path: Path, damage: bytes | None) -> None:
+    frozen = tmp_path / freeze.frozen_path().name
+    code = importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(compile("1", "x", "exec"))
+    frozen.write_bytes(code)
+    assert health._can_be_loaded(str(frozen))
+    frozen.write_bytes(code[:-3] if damage is None else damage + code[4:])
+    assert not health._can_be_loaded(str(frozen))
