@@ -58,6 +58,40 @@ def test_every_object_is_as_this_kubernetes_wants_it(version: str, tmp_path: Pat
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("version", ["1.25", "1.30", "1.37"])
+def test_what_offers_devices_is_as_this_kubernetes_wants_it(version: str, tmp_path: Path) -> None:
+    policy = [f"--api-versions={POLICY}"] if version >= "1.30" else []
+    documents = rendered(f"--kube-version={version}.0", "--set=devicePlugin=true,dra=true", *policy)
+    path = tmp_path / "chart.yaml"
+    path.write_text(yaml.safe_dump_all(documents))
+    command = [str(BIN / "kubernetes-validate"), "--strict", "--kubernetes-version", version, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "how", "rights"),
+    [
+        ("devicePlugin=true", "device-plugin", set()),
+        ("dra=true", "dra", {"nodes", "resourceclaims", "resourceslices"}),
+        ("devicePlugin=true,dra=true", "both", {"nodes", "resourceclaims", "resourceslices"}),
+    ],
+)
+def test_devices_are_offered_as_the_values_say_and_with_no_more_rights(values: str, how: str, rights: set[str]) -> None:
+    documents = rendered(f"--set={values}")
+    [pod] = [
+        document["spec"]["template"]["spec"]
+        for document in documents
+        if (document["kind"], document["metadata"]["name"]) == ("DaemonSet", "cdi-node")
+    ]
+    assert pod["containers"][0]["command"][:2] == ["/cdi-node", how]
+    assert pod["automountServiceAccountToken"] == bool(rights)
+    roles = [each for each in documents if each["kind"] == "ClusterRole" and each["metadata"]["name"] == "cdi-node"]
+    assert {resource for role in roles for rule in role["rules"] for resource in rule["resources"]} == rights
+    writable = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if not mount.get("readOnly")]
+    assert all(path.startswith("/var/lib/kubelet/") for path in writable)
+
+
 def test_the_manifests_are_made_from_the_chart(tmp_path: Path) -> None:
     helm = call("helm", "version", "--short").args[0]
     subprocess.run([KUBERNETES / "render", tmp_path], env={**os.environ, "HELM": helm}, check=True, timeout=300)
