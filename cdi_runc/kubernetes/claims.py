@@ -9,9 +9,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cdi_runc.inventory.inventory import Inventory, Item
+from cdi_runc.inventory.inventory import Item
 from cdi_runc.kubernetes.checkpoint import Given, Prepared
-from cdi_runc.kubernetes.slices import DRIVER, labels
+from cdi_runc.kubernetes.slices import DRIVER
 
 Object = dict[str, Any]
 
@@ -28,9 +28,12 @@ def results(claim: Object, node: str) -> list[Object]:
 
 
 def prepare(
-    claim: Object, uid: str, node: str, inventory: Inventory, others: Mapping[str, Prepared]
+    claim: Object, uid: str, node: str, items: Mapping[str, Item], others: Mapping[str, Prepared]
 ) -> tuple[Given, ...]:
-    """The devices for the claim with that UID; `others` are the claims that are prepared. Raises CannotPrepare."""
+    """The devices for the claim with that UID. Raises CannotPrepare.
+
+    `items` are the node's by label, `others` the claims that are prepared.
+    """
     found = claim.get("metadata", {}).get("uid")
     if found != uid:
         raise CannotPrepare(f"the claim of that name is another one now: its UID is {found}, not {uid}")
@@ -38,8 +41,7 @@ def prepare(
         raise CannotPrepare("the claim has no allocation")
     if not claim["status"].get("reservedFor"):
         raise CannotPrepare("the claim is not reserved for any pod any more")
-    given = in_use(claim, node, inventory)
-    items = labels(inventory)
+    given = in_use(claim, node, items)
     for each in given:
         item = items.get(each.device)
         if item is None:
@@ -52,9 +54,8 @@ def prepare(
     return given
 
 
-def in_use(claim: Object, node: str, inventory: Inventory) -> tuple[Given, ...]:
+def in_use(claim: Object, node: str, items: Mapping[str, Item]) -> tuple[Given, ...]:
     """The devices that the claim was given here, be they fit for use or not."""
-    items = labels(inventory)
     given: dict[tuple[str, str, bool], Given] = {}
     for result in results(claim, node):
         each = _given(result, items.get(result["device"]))

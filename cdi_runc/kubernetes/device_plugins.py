@@ -116,13 +116,14 @@ class DevicePlugins:
         """Serve and register one plugin, again and again."""
         pauses = _pauses()
         while True:
+            kubelet = socket_identity(self.kubelet)  # before the try: it may be another before the pause begins
             try:
                 async with self._registered(plugin) as sockets:
                     pauses = _pauses()
                     await self._until_lost(plugin, sockets)
             except (NotRegistered, OSError) as fault:
                 self._tell(plugin.kind, f"{plugin.resource}: {fault}")
-                await self._pause(next(pauses))
+                await self._pause(next(pauses), kubelet)
 
     @contextlib.asynccontextmanager
     async def _registered(self, plugin: Plugin) -> AsyncIterator[Sockets]:
@@ -175,13 +176,14 @@ class DevicePlugins:
             late.cancel()
             lost.cancel()
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait for so long, or until the kubelet's socket is another."""
-        before, end = socket_identity(self.kubelet), asyncio.get_running_loop().time() + seconds
-        while (left := end - asyncio.get_running_loop().time()) > 0:
-            await self._wait_for_change([], left)
-            if socket_identity(self.kubelet) not in (None, before):
+    async def _pause(self, seconds: float, before: Identity) -> None:
+        """Wait for so long, or until the kubelet's socket is another than before."""
+        until = asyncio.get_running_loop().time() + seconds
+        while socket_identity(self.kubelet) in (None, before):
+            left = until - asyncio.get_running_loop().time()
+            if left <= 0:
                 return
+            await self._wait_for_change([], left)
 
     async def _wait_for_change(self, others: list[asyncio.Future[Any]], limit: float | None = None) -> None:
         """Wait until something happened to the sockets, or one of the others is done, or so many seconds are over."""

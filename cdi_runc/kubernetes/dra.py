@@ -13,9 +13,10 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from urllib.parse import quote
 
+from cdi_runc.inventory.inventory import Inventory, Item
 from cdi_runc.inventory.serving import Methods, served, streaming, unary
 from cdi_runc.inventory.stock import Stock
 from cdi_runc.kubernetes import checkpoint
@@ -51,6 +52,7 @@ class Driver:
         self._state = os.path.join(self.directory, "claims.json")
         self._say = say
         self._stock: Stock | None = None
+        self._labelled: tuple[Inventory | None, Mapping[str, Item]] = (None, {})
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -161,9 +163,15 @@ class Driver:
         state.write()
         return state
 
+    def _items(self) -> Mapping[str, Item]:
+        """The items by label: worked out once for each inventory, since a label has a hash in it."""
+        assert self._stock
+        if self._labelled[0] is not self._stock.inventory:
+            self._labelled = self._stock.inventory, labels(self._stock.inventory)
+        return self._labelled[1]
+
     async def _in_use(self) -> dict[str, Prepared]:
         """The claims that are in use on this node, as the cluster says."""
-        assert self._stock
         path = f"/apis/{GROUP}/{self.publisher.version}/resourceclaims"
         try:
             claims = (await self.cluster.call("GET", path))["items"]
@@ -173,8 +181,7 @@ class Driver:
         return {
             claim["metadata"]["uid"]: Prepared(claim["metadata"]["namespace"], claim["metadata"]["name"], devices)
             for claim in claims
-            if claim.get("status", {}).get("reservedFor")
-            and (devices := in_use(claim, self.node, self._stock.inventory))
+            if claim.get("status", {}).get("reservedFor") and (devices := in_use(claim, self.node, self._items()))
         }
 
     async def _prepare(self, request: wire.NodePrepareResourcesRequest) -> wire.NodePrepareResourcesResponse:
@@ -210,7 +217,7 @@ class Driver:
             found = await self._get(claim.namespace, claim.name)
             if found is None:
                 raise CannotPrepare("there is no such claim any more")
-            devices = prepare(found, claim.uid, self.node, self._stock.inventory, state.claims)
+            devices = prepare(found, claim.uid, self.node, self._items(), state.claims)
             state.claims[claim.uid] = Prepared(claim.namespace, claim.name, devices)
             state.write()
             return devices
@@ -273,7 +280,7 @@ class Driver:
         assert self._stock
         answer = wire.NodeWatchResourcesResponse()
         now = int(time.time())
-        for label, item in labels(self._stock.inventory).items():
+        for label, item in self._items().items():
             health = wire.UNHEALTHY if item.fault else wire.HEALTHY
             device = wire.DeviceIdentifier(pool_name=self.node, device_name=label)
             answer.devices.add(device=device, health=health, last_updated_time=now, message=item.fault[:1024])

@@ -65,7 +65,7 @@ def test_what_offers_devices_is_as_this_kubernetes_wants_it(version: str, tmp_pa
     path = tmp_path / "chart.yaml"
     path.write_text(yaml.safe_dump_all(documents))
     command = [str(BIN / "kubernetes-validate"), "--strict", "--kubernetes-version", version, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
