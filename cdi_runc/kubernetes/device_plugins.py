@@ -55,6 +55,7 @@ class DevicePlugins:
         self._say = say
         self._told: dict[str, str] = {}
         self._watch: Watch | None = None
+        self._broken: asyncio.Future[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
 
@@ -66,13 +67,29 @@ class DevicePlugins:
     async def serve(self, stock: Stock) -> None:
         """Offer what is in stock, until cancelled."""
         self._watch = Watch(Tree(), self._something_happened)
+        self._broken = asyncio.get_running_loop().create_future()
+        offering = asyncio.ensure_future(self._offer_all(stock))
+        either: list[asyncio.Future[None]] = [offering, self._broken]
         try:
-            async for inventory in stock.follow():
-                await self._offer(inventory)
-                self._something_happened()
+            done, _ = await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
         finally:
             self._watch.close()
-            await end(self._tasks.values())
+            self._watch = None
+            self._broken.cancel()
+            await end([offering, *self._tasks.values()])
+
+    async def _offer_all(self, stock: Stock) -> None:
+        async for inventory in stock.follow():
+            await self._offer(inventory)
+            self._something_happened()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A plugin that ends by itself has a fault that nobody thought of: all ends then, and is started again."""
+        error = None if task.cancelled() else task.exception()
+        if error and self._broken and not self._broken.done():
+            self._broken.set_exception(error)
 
     async def withdraw(self) -> None:
         """Tell the kubelet that there is nothing any more: before the plugins go for good."""
@@ -101,6 +118,7 @@ class DevicePlugins:
             self._tell(f"{kind} list", self.plugins[kind].update(inventory.kinds[kind].values()))
             if kind not in self._tasks:
                 self._tasks[kind] = asyncio.create_task(self._keep(self.plugins[kind]))
+                self._tasks[kind].add_done_callback(self._ended)
         await self._parting(gone)
         for plugin in gone:
             await end([self._tasks.pop(plugin.kind)])
@@ -151,6 +169,8 @@ class DevicePlugins:
             await UnaryUnaryMethod(channel, REGISTER, wire.RegisterRequest, wire.Empty)(request, timeout=REGISTER_TIME)
         except (GRPCError, StreamTerminatedError) as error:
             raise NotRegistered(f"the kubelet refuses: {getattr(error, 'message', None) or error}") from None
+        except AttributeError:  # grpclib's, when the connection is closed between being made and being used
+            raise NotRegistered("the kubelet closed the connection") from None
         except asyncio.TimeoutError:
             raise NotRegistered(f"the kubelet does not answer in {REGISTER_TIME:.0f} s") from None
         except OSError as error:

@@ -6,8 +6,10 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from grpclib.client import UnaryUnaryMethod
 from grpclib.exceptions import GRPCError
 
 from cdi_runc.inventory.ending import end
@@ -302,6 +304,40 @@ def test_a_list_that_is_too_long_is_cut_and_reported(node: Node) -> None:
 
     play(node, scene)
     assert any("takes a list of" in line for line in node.said)
+
+
+def test_a_fault_that_nobody_thought_of_ends_all(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: DevicePlugins, plugin: object, endpoint: str) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(DevicePlugins, "_register", broken)
+
+    async def run() -> None:
+        plugins = DevicePlugins(str(node.directory), node.said.append)
+        async with node.kubelet.running():
+            await asyncio.wait_for(plugins.serve(Stock(["/etc/cdi"], node.host.tree)), LIMIT)
+
+    with pytest.raises(RuntimeError, match="nobody thought of this"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("error", [AttributeError("_transport"), asyncio.TimeoutError(), ConnectionResetError()])
+def test_a_registration_that_fails_is_tried_again(
+    error: Exception, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_plugins, "FIRST_PAUSE", 0.01)
+
+    class Failing(UnaryUnaryMethod[Any, Any]):
+        async def __call__(self, *arguments: object, **more: object) -> object:
+            monkeypatch.setattr(device_plugins, "UnaryUnaryMethod", UnaryUnaryMethod)
+            raise error
+
+    monkeypatch.setattr(device_plugins, "UnaryUnaryMethod", Failing)
+
+    async def scene(kubelet: Kubelet) -> None:
+        assert kubelet.healthy(GPU) == ["0", "1"]
+
+    play(node, scene)
 
 
 def test_nothing_is_lost_however_often_either_side_is_killed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
