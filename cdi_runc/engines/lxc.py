@@ -19,27 +19,28 @@ from cdi_runc.engines.engine import EngineError, FilePlan, Found, Native, NewRun
 
 _COMMON = "/usr/share/lxc/config/common.conf"
 
-# LXC runs a hook as `sh -c "exec LINE"`, so that a condition needs a sh of its own. $0 of it is the word at the end.
 _HEAD = """\
 # cdi-runc: devices for containers that ask for them by {request}
 # (written by `cdictl engine enable {system}`, and taken away by `cdictl engine disable {system}`)
 """
-_LINE = "lxc.hook.{stage} = /bin/sh -c '{whose}{condition} || exit 0; exec {path} --cdi-hook={system}:{stage}' cdi\n"
+# LXC runs a hook as `sh -c "exec LINE"`. An exec that only redirects goes on, and saves a second sh at every start.
+_LINE = "lxc.hook.{stage} = </dev/null; {whose}{condition}exec {path} --cdi-hook={system}:{stage}\n"
 _WHOSE = {
     "lxc": "case $LXC_CONFIG_FILE in */incus/*) exit 0 ;; esac; ",
     "incus": "case $LXC_CONFIG_FILE in */incus/*) ;; *) exit 0 ;; esac; ",
 }
 # Before a start, variables of the container are only in its config. What is below /usr asks for nothing.
 _ASKS = (
-    'grep -qsE "CDI_DEVICES=|^[[:space:]]*lxc[.]include[[:space:]]*=[[:space:]]*([^/[:space:]]|/[^u]|/u[^s])"'
-    ' "$LXC_CONFIG_FILE"'
+    '[ -r "$LXC_CONFIG_FILE" ] || exit 0; asks=; while read -r line; do case $line in *CDI_DEVICES=*) asks=yes ;;'
+    " lxc.include*[=\\ ]/usr/*) ;; lxc.include*) asks=yes ;; esac;"
+    ' done <"$LXC_CONFIG_FILE"; [ "$asks" ] || exit 0; '
 )
-_HAS_BUNDLE = '[ -e "/run/cdi-runc-lxc$LXC_CONFIG_FILE" ] || [ -e "${LXC_CONFIG_FILE%/*}/.cdi-runc" ]'
+_IS_THERE = '[ -e "/run/cdi-runc-lxc$LXC_CONFIG_FILE{0}" ] || [ -e "${{LXC_CONFIG_FILE%/*}}/.cdi-runc{0}" ] || exit 0; '
 _CONDITIONS = {
     "pre-start": _ASKS,
-    "mount": '[ -n "$CDI_DEVICES" ]',
-    "start-host": _HAS_BUNDLE,
-    "post-stop": _HAS_BUNDLE,
+    "mount": '[ "$CDI_DEVICES" ] || exit 0; ',
+    "start-host": _IS_THERE.format("/start-host"),
+    "post-stop": _IS_THERE.format(""),
 }
 
 _NO_CDI = Native(request="", since="")
@@ -67,7 +68,9 @@ class _Lxc:
     def runtimes(self, found: Found) -> Runtimes:
         """No runtimes: ours stands for the hooks, if all of them are there."""
         texts = [journal.read(path) or "" for path in sorted(glob.glob(f"{glob.escape(found.config)}.d/*.conf"))]
-        paths = [set(re.findall(rf"exec (\S+) --cdi-hook={self.system}:([a-z-]+)'", text)) for text in texts]
+        paths = [
+            set(re.findall(rf"exec (\S+) --cdi-hook={self.system}:([a-z-]+)$", text, re.MULTILINE)) for text in texts
+        ]
         whole = [min(hooks)[0] for hooks in paths if len(hooks) == len(_CONDITIONS)]
         if len(whole) > 1:
             raise EngineError(f"the hooks are there twice in {found.config}.d, and would run twice: remove one file")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # What a user's settings and snapshot are found by. Podman has them, and the hook has not.
 _WANTED = (b"HOME", b"XDG_CONFIG_HOME", b"XDG_RUNTIME_DIR")
 
+_SYS_PIDFD_GETFD = 438  # since Linux 5.6
+
 
 def precreate(environ: "dict[bytes, bytes]", known: "Callable[[], Known]") -> int:
     """Print the config with the devices that it asks for; the exit status."""
@@ -104,12 +106,27 @@ def _tell(message: str, environ: "Mapping[bytes, bytes]") -> None:
     log.tell("error", message, None, "runc")
     line = "cdi-runc: " + " ".join(message.split())
     try:
-        # Appended: to open a redirected log in any other way could destroy it.
-        flags = posix.O_WRONLY | posix.O_APPEND | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
-        descriptor = posix.open(f"/proc/{posix.getppid()}/fd/2", flags)
+        descriptor = _standard_error_of(posix.getppid())
         posix.write(descriptor, f"{line}\n".encode("utf-8", "backslashreplace"))
         posix.close(descriptor)
     except OSError:
-        pass  # a socket, or nobody's
+        pass  # nobody's
     log.to_syslog("error", line)
     log.remember(message, None, places.state_directory(environ, not places.is_host_root()))
+
+
+def _standard_error_of(process: int) -> int:
+    """A descriptor of the file that is a process's standard error, at its own place in that file if we may have it."""
+    try:
+        import ctypes
+
+        pidfd = posix.pidfd_open(process)
+        found: int = ctypes.CDLL(None).syscall(_SYS_PIDFD_GETFD, pidfd, 2, 0)
+        posix.close(pidfd)
+        if found >= 0:
+            return found
+    except (ImportError, OSError):
+        pass
+    # Appended: to open a redirected log in any other way could destroy it.
+    flags = posix.O_WRONLY | posix.O_APPEND | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+    return posix.open(f"/proc/{process}/fd/2", flags)

@@ -61,6 +61,12 @@ class Bench:
         argv = self.call(host, "create", "--bundle", str(bundle), "--pid-file", str(bundle / "pid"), "id")
         return Case(name, argv, lambda: (bundle / "config.json").write_bytes(text))
 
+    def precreate(self, name: str, host: Host) -> Case:
+        """Podman's hook for a container that asks for the host's device."""
+        bundle, _ = make_bundle(self.bundles / "precreate", oci_config(["sh"]), host.device)
+        argv = [self.shim, f"--cdi-config={host.config}", "--cdi-hook=podman:precreate"]
+        return Case(name, argv, stdin=str(bundle / "config.json"))
+
     def over_a_stub(self) -> list[Row]:
         """Each single call, the runtime being a program that does nothing."""
         python = next(path for path in ("/usr/bin/python3", sys.executable) if os.access(path, os.X_OK))
@@ -71,7 +77,8 @@ class Bench:
         state_commented = Case("state, commented config", self.call(commented, "state", "id"))
         nothing = self.create("create, nothing asked for", small, asks=False)
         creates = [self.create(f"create, {name}", host) for name, host in self.hosts.items()]
-        cases = [stub, bare, state, state_commented, nothing, *creates]
+        hook = self.precreate("Podman's precreate hook, 1 small spec", small)
+        cases = [stub, bare, state, state_commented, nothing, *creates, hook]
         run_interleaved(cases, self.rounds)
 
         added = {case.name: case.median - stub.median for case in cases}
@@ -82,6 +89,7 @@ class Bench:
             nothing.name: 2.5,
             **{case.name: python_ms + 3 for case in creates[:2]},
             **{case.name: one + 1 for case in creates[2:4]},
+            hook.name: one + 2,
         }
         rows: list[Row] = [(name, ms, limits.get(name)) for name, ms in added.items() if name != "stub"]
         life = one + (len(LIFE) - 1) * added[state.name]

@@ -19,6 +19,7 @@ class Case:
     name: str
     argv: Sequence[str]
     prepare: Prepare = lambda: None
+    stdin: str = os.devnull
     times: list[float] = field(default_factory=list)
 
     @property
@@ -32,21 +33,22 @@ def run_interleaved(cases: Sequence[Case], rounds: int) -> None:
     for number in range(rounds + 1):
         for case in cases:
             case.prepare()
-            took, status = timed(case.argv)
+            took, status = timed(case.argv, case.stdin)
             if status != 0:
                 raise RuntimeError(f"{case.name}: exit status {status} of {' '.join(case.argv)}")
             if number > 0:
                 case.times.append(took)
 
 
-def timed(argv: Sequence[str]) -> tuple[float, int]:
+def timed(argv: Sequence[str], stdin: str = os.devnull) -> tuple[float, int]:
     """Milliseconds and exit status of a command, whose output is thrown away."""
     start = time.perf_counter()
-    status = os.waitpid(spawn(argv), 0)[1]
+    status = os.waitpid(spawn(argv, stdin), 0)[1]
     return (time.perf_counter() - start) * 1000, os.waitstatus_to_exitcode(status)
 
 
-def spawn(argv: Sequence[str]) -> int:
+def spawn(argv: Sequence[str], stdin: str = os.devnull) -> int:
     """Start a command without waiting for it; its process ID."""
-    silence = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in (0, 1, 2)]
-    return os.posix_spawn(argv[0], list(argv), os.environ, file_actions=silence)
+    files = {0: (stdin, os.O_RDONLY), 1: (os.devnull, os.O_WRONLY), 2: (os.devnull, os.O_WRONLY)}
+    actions = [(os.POSIX_SPAWN_OPEN, descriptor, path, mode, 0) for descriptor, (path, mode) in files.items()]
+    return os.posix_spawn(argv[0], list(argv), os.environ, file_actions=actions)

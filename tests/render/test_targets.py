@@ -123,8 +123,7 @@ DATA: dict[str, Any] = {
         "config": {"environment.ODD": ODD},
         "devices": {
             "cdi-node-0": {"type": "unix-char", "path": "/dev/w", "source": "/dev/null", "mode": "0666"},
-            "cdi-mount-0": {"type": "disk", "source": "/usr/lib", "path": "/opt/a b", "readonly": "true"}
-            | {"raw.mount.options": "nosuid,nodev"},
+            "cdi-mount-0": {"type": "disk", "source": "/usr/lib", "path": "/opt/a b", "readonly": "true"},
             "cdi-net-0": {"type": "nic", "nictype": "physical", "parent": "eth9", "name": "rdma0"},
         },
     },
@@ -160,7 +159,7 @@ DATA: dict[str, Any] = {
 }
 LOST = {
     "lxc": "hook rdt",
-    "incus": "permissions group hook rdt",
+    "incus": "permissions group hook rdt options",
     "nspawn": "group hook network rdt options",
     "systemd": "hook network rdt options group",
     "bwrap": "permissions group hook network rdt",

@@ -39,6 +39,8 @@ START_HOOK = "/dev/.cdi-start"
 # What hooks can't give: they are not the container's process, and LXC has read its config by then.
 _LACKS = "the config lacks, as cdictl render lxc --beside-hook would write it:"
 
+_ON_HOST = {"prestart", "createRuntime", "poststart"}  # OCI's hooks that start-host runs
+
 _PATIENCE = 30  # seconds that a poststart hook waits for the container's init
 
 
@@ -111,7 +113,9 @@ def _pre_start(container: Container, resolve: "Resolve") -> None:
     for line in _lacking(config, made, mapped):
         container.tell("warning", line)
     bundle = plan.new_bundle(container.config_file, config.root if mapped else 0)
-    plan.write(bundle, {"nodes": nodes, "mapped": mapped}, made)
+    # Where ids are mapped, LXC forbids no device.
+    busy = (bool(_rules(made)) and not mapped) or not _ON_HOST.isdisjoint(made.get("hooks", {}))
+    plan.write(bundle, {"nodes": nodes, "mapped": mapped}, made, busy)
 
 
 def _nodes(config: "Mapping[str, Any]", groups: "Sequence[Group]", mapped: bool) -> "list[dict[str, Any]]":

@@ -20,6 +20,8 @@ ROOTS = "/run/cdi-runc-lxc"
 _CONFIG = "config.json"
 _PLAN = "plan.json"
 _SAID = "said"
+# Is there if start-host has something to do: the hook's line looks for it, and need not start Python otherwise.
+_START_HOST = "start-host"
 
 
 def new_bundle(config_file: str, container_root: int) -> str:
@@ -41,8 +43,10 @@ def find_bundle(config_file: str) -> str:
     return next((bundle for bundle in _bundles(config_file) if _exists(f"{bundle}/{_PLAN}")), "")
 
 
-def write(bundle: str, plan: "dict[str, Any]", config: "dict[str, Any]") -> None:
-    """Put the plan and the OCI config into the bundle, the plan last."""
+def write(bundle: str, plan: "dict[str, Any]", config: "dict[str, Any]", for_start_host: bool) -> None:
+    """Put the plan and the OCI config into the bundle, the plan last. for_start_host: whether it has anything to do."""
+    if for_start_host:
+        posix.close(posix.open(f"{bundle}/{_START_HOST}", posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC, 0o644))
     write_config(bundle, config)
     _write(f"{bundle}/{_PLAN}", plan)
 
@@ -85,7 +89,7 @@ def said(bundle: str) -> list[str]:
 
 def remove(bundle: str) -> None:
     """Remove a bundle, and the directories above it that are empty then."""
-    for name in (_PLAN, _CONFIG, _SAID):
+    for name in (_PLAN, _CONFIG, _SAID, _START_HOST):
         try:
             posix.unlink(f"{bundle}/{name}")
         except OSError:

@@ -1,0 +1,89 @@
+"""`python -m integration.bench.systems`: what the hooks add to the start of an LXC container, in a machine to spoil.
+
+As root, where LXC is. Each figure is a median, taken in turns.
+"""
+
+import argparse
+import functools
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from integration.bench.hosts import SMALL, small_spec
+from integration.bench.measure import Case, run_interleaved
+from integration.bundles import make_rootfs
+from integration.engines.host import Host
+
+TREE = Path(__file__).resolve().parents[2]
+HOME = "/var/lib/lxc"
+COMMON = "/usr/share/lxc/config/common.conf"
+
+
+def make_container(host: Host, name: str, include: str, lines: Sequence[str] = ()) -> None:
+    """A container whose init does nothing."""
+    config = [f"lxc.include = {include}", f"lxc.rootfs.path = dir:{HOME}/rootfs", f"lxc.uts.name = {name}"]
+    config += ["lxc.net.0.type = empty", "lxc.init.cmd = /bin/busybox sleep 60", *lines]
+    host.write(f"{HOME}/{name}/config", "".join(f"{line}\n" for line in config))
+
+
+def enter(host: Host, *command: str) -> list[str]:
+    """The command line that runs a command in the machine."""
+    return ["/usr/bin/nsenter", *host._entry()[1:], *command]
+
+
+def stop(host: Host, name: str) -> None:
+    """End a container, if it runs."""
+    host.run("lxc-stop", "--kill", "--name", name)
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description="Measure what hooks add to the start of an LXC container.")
+    parser.add_argument("--rounds", type=int, default=30, help="starts of each container (default 30)")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("it wants root")
+    with tempfile.TemporaryDirectory(prefix="cdi-runc-bench-") as directory:
+        shared = Path(directory)
+        shared.chmod(0o755)
+        host = Host(Path("/"), shared, TREE)
+        try:
+            measure(host, arguments.rounds)
+        finally:
+            host.close()
+
+
+def measure(host: Host, rounds: int) -> None:
+    """Three containers in turns: without hooks, with hooks that have nothing to do, with a device."""
+    make_rootfs(host.path(HOME) / "rootfs")
+    host.write("/etc/cdi/v.json", small_spec())
+    # The same settings, without what is included from common.conf.d.
+    common = host.path(COMMON).read_text()
+    host.write("/usr/share/lxc/config/bare.conf", common.replace("lxc.include = ", "# lxc.include = "))
+    done = host.run(f"{TREE}/.venv/bin/cdictl", "engine", "enable", "lxc")
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    make_container(host, "bare", "/usr/share/lxc/config/bare.conf")
+    make_container(host, "idle", COMMON)
+    make_container(host, "asks", COMMON, [f"lxc.environment = CDI_DEVICES={SMALL}"])
+    cases = [
+        Case(name, enter(host, "lxc-start", "--name", name), functools.partial(stop, host, name))
+        for name in ("bare", "idle", "asks")
+    ]
+    python = Case("python", enter(host, "/usr/bin/python3", "-I", "-S", "-c", "pass"))
+    nothing = Case("true", enter(host, "/bin/true"))
+    run_interleaved([*cases, python, nothing], rounds)
+    start = python.median - nothing.median
+    bare, idle, asks = (case.median for case in cases)
+    spread = statistics.stdev(cases[0].times)
+    print(f"a start of an LXC container without hooks: {bare:.1f} ms (standard deviation {spread:.1f})")
+    print(f"hooks, nothing asked for: {idle - bare:+.1f} ms")
+    most = f"{2 * start + 20:.1f}: two Python starts of {start:.1f}, + 20"
+    print(f"hooks, one device: {asks - bare:+.1f} ms (at most {most})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""What systems with hooks are given: files whose text is all that they read."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cdi_runc.engines import lxc, podman_hooks, values
+from cdi_runc.engines.engine import EngineError, FilePlan, Found, NewRuntime
+
+NEW = NewRuntime(path="/usr/bin/cdi-runc")
+
+
+@pytest.fixture
+def common(tmp_path: Path) -> Path:
+    (tmp_path / "common.conf.d").mkdir()
+    return tmp_path / "common.conf"
+
+
+def found(name: str, config: Path) -> Found:
+    return Found(name, f"/usr/bin/{name}", "6.0.4", str(config), None, "no", True)
+
+
+def text_of(plan: FilePlan, before: str = "") -> str:
+    return values.apply(plan, before)[0]
+
+
+def write(plans: list[FilePlan]) -> None:
+    for plan in plans:
+        path = Path(plan.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text_of(plan, path.read_text() if path.exists() else plan.start))
+
+
+@pytest.mark.parametrize("system", [lxc.LXC, lxc.INCUS], ids=["lxc", "incus"])
+def test_lxc_has_four_hooks_that_are_found_again(common: Path, system: lxc._Lxc) -> None:
+    here = found(system.system, common)
+    assert system.runtimes(here).handlers == {}
+    plans = system.plan(here, NEW, system.runtimes(here))
+    write(plans)
+    assert [Path(plan.path).name for plan in plans] == [f"50-cdi-{system.system}.conf"]
+    assert system.runtimes(here).handlers == {"cdi-runc": {"path": "/usr/bin/cdi-runc"}}
+
+
+def test_hooks_that_are_there_twice_are_an_error(common: Path) -> None:
+    here = found("lxc", common)
+    write(lxc.LXC.plan(here, NEW, lxc.LXC.runtimes(here)))
+    text = (common.parent / "common.conf.d/50-cdi-lxc.conf").read_text()
+    (common.parent / "common.conf.d/mine.conf").write_text(text)
+    with pytest.raises(EngineError, match="there twice"):
+        lxc.LXC.runtimes(here)
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        (NewRuntime(path="/usr/bin/cdi-runc", default=True), "no --set-as-default"),
+        (NewRuntime(name="x", path="/usr/bin/cdi-runc"), "no --runtime-name"),
+        (NewRuntime(path="/opt/a b/cdi-runc"), "a simpler path"),
+    ],
+)
+def test_what_lxc_cannot_have(common: Path, new: NewRuntime, said: str) -> None:
+    here = found("lxc", common)
+    with pytest.raises(EngineError, match=said):
+        lxc.LXC.plan(here, new, lxc.LXC.runtimes(here))
+
+
+@pytest.mark.parametrize(
+    ("config", "asks"),
+    [
+        ("", False),
+        ("lxc.environment = A=b\nlxc.include = /usr/share/lxc/config/common.conf\n", False),
+        ("lxc.include=/usr/share/lxc/config/common.conf.d/\n", False),
+        ("  lxc.environment = CDI_DEVICES=vendor.com/gpu=0\n", True),
+        ('lxc.environment = "CDI_DEVICES=vendor.com/gpu=0"\n', True),
+        ("lxc.include = /etc/asks.conf\n", True),
+        ("lxc.include = relative.conf\n", True),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("version", [0, 1])
+def test_before_a_start_only_a_config_that_may_ask_starts_python(
+    common: Path, tmp_path: Path, config: str | None, asks: bool, version: int
+) -> None:
+    here = found("lxc", common)
+    plan = lxc.LXC.plan(here, NEW, lxc.LXC.runtimes(here))[0]
+    line = next(line for line in text_of(plan, "").splitlines() if "pre-start" in line)
+    line = line.partition(" = ")[2].replace("/usr/bin/cdi-runc", "/bin/echo called")
+    path = tmp_path / "config"
+    if config is not None:
+        path.write_text(config)
+    appended = "" if version else " c lxc pre-start"  # as LXC calls it (run_script_argv)
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {line}{appended}"],
+        env={"LXC_CONFIG_FILE": str(path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("called") == asks
+
+
+def test_each_system_passes_over_the_others_containers(common: Path, tmp_path: Path) -> None:
+    path = tmp_path / "incus/c/lxc.conf"
+    path.parent.mkdir(parents=True)
+    path.write_text("lxc.environment = CDI_DEVICES=vendor.com/gpu=0\n")
+    called = {}
+    for system in (lxc.LXC, lxc.INCUS):
+        here = found(system.system, common)
+        text = text_of(system.plan(here, NEW, system.runtimes(here))[0], "")
+        line = next(line for line in text.splitlines() if "pre-start" in line).partition(" = ")[2]
+        command = f"exec {line.replace('/usr/bin/cdi-runc', '/bin/echo called')}"
+        done = subprocess.run(
+            ["/bin/sh", "-c", command], env={"LXC_CONFIG_FILE": str(path)}, capture_output=True, text=True, timeout=30
+        )
+        called[system.system] = bool(done.stdout)
+    assert called == {"lxc": False, "incus": True}
+
+
+def test_podmans_hook_is_in_a_directory_of_its_own(tmp_path: Path) -> None:
+    here = found("podman-hooks", tmp_path / "containers.conf")
+    (tmp_path / "containers.conf").write_text('[engine]\nhooks_dir = ["/opt/hooks"]\n')
+    plans = podman_hooks.plan(here, NEW, podman_hooks.runtimes(here))
+    write(plans)
+    folder = tmp_path / "cdi-runc-hooks.d"
+    assert f'hooks_dir = ["/opt/hooks", "{folder}"]' in (tmp_path / "containers.conf").read_text()
+    text = (folder / "50-cdi-runc.json").read_text()
+    assert '"precreate"' in text
+    assert podman_hooks.runtimes(here).handlers == {"cdi-runc": {"path": "/usr/bin/cdi-runc"}}
+
+
+def test_a_podman_hook_of_that_name_is_not_replaced(tmp_path: Path) -> None:
+    here = found("podman-hooks", tmp_path / "containers.conf")
+    folder = tmp_path / "cdi-runc-hooks.d"
+    folder.mkdir()
+    (folder / "50-cdi-runc.json").write_text("{}")
+    with pytest.raises(EngineError, match="is there and not from here"):
+        podman_hooks.plan(here, NEW, podman_hooks.runtimes(here))
