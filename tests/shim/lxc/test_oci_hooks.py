@@ -50,5 +50,5 @@ def test_nobody_waits_for_what_a_hook_leaves_behind() -> None:
 
 def test_the_script_for_the_container(tmp_path: Path) -> None:
     hooks = [sh(f'cat > {tmp_path}/out; echo "$A" >> {tmp_path}/out', env=["A=it's"])]
-    subprocess.run(["sh", "-c", oci_hooks.script(hooks, STATE)], check=True)
+    subprocess.run(["sh", "-c", oci_hooks.script(hooks, STATE)], check=True, timeout=30)
     assert (tmp_path / "out").read_text() == f"{STATE}it's\n"
