@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cdi_runc.cdi.errors import CDIError
@@ -57,7 +57,11 @@ def steps(
     places = [*dict.fromkeys((*spec_dirs, directory))]
     foreign = _foreign_kinds(places, {each.kind for each in made})
     found = [_step(each, directory, foreign.get(each.kind, "")) for each in made]
-    planned = {step.path for step in found if step}
+    planned = set()
+    for number, step in enumerate(found):
+        if step and step.path in planned:  # a-b/c and a/b-c have the same name
+            found[number] = replace(step, action="refuse", reason=f"another kind has this file, not {step.kind}")
+        planned |= {step.path} if step else set()
     found += [
         Step("remove", _kind(old), path, old, reason="no recipe in use makes it")
         for path, old in (our_files(directory) if others_too else ())

@@ -83,7 +83,8 @@ class Tree:
             return []
         if real not in self._names:
             try:
-                found = os.listdir(self._prefix + real)
+                # A name that is no text, or has a line break, can be neither asked for nor written into a spec.
+                found = [name for name in os.listdir(self._prefix + real) if name.isprintable()]
             except OSError:
                 found = []
             self._names[real] = sorted(found, key=natural)
@@ -176,7 +177,8 @@ class Tree:
             name = field(self.read(f"{directory}/uevent"), "DEVNAME")
         except OSError:
             name = None
-        return "/dev/" + (name or os.path.basename(directory).replace("!", "/"))
+        path = name or os.path.basename(directory).replace("!", "/")
+        return None if ".." in path.split("/") else f"/dev/{path}"
 
 
 def field(text: str, name: str) -> str | None:

@@ -99,6 +99,21 @@ def test_a_file_that_only_mentions_the_kind_does_not(root: Path, tmp_path: Path)
     assert step.action == "write"
 
 
+def test_two_kinds_with_one_file_name(tmp_path: Path) -> None:
+    """`a-b/c` and `a/b-c`: the second is refused, and the first is not written over."""
+    recipe = "recipe: 1\\nkind: {}\\nmatch: {{path: /dev/kvm}}\\nnames: [x]\\nnodes: [/dev/kvm]"
+    directory = "/etc/cdi-runc/recipes.d"
+    root = grow(
+        tmp_path / "root",
+        [
+            "/dev/kvm",
+            *(f"{directory}/{name}.yaml = {recipe.format(kind)}" for name, kind in (("1", "a-b/c"), ("2", "a/b-c"))),
+        ],
+    )
+    found = [step for step in planned(root, tmp_path / "cdi", words=()) if step.kind != "host.local/kvm"]
+    assert [(step.kind, step.action) for step in found] == [("a-b/c", "write"), ("a/b-c", "refuse")]
+
+
 def test_a_directory_that_cannot_be_written_stops_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     [step] = planned(grow(tmp_path / "root", a_usb_device("1-1", 1)), tmp_path / "file")

@@ -49,6 +49,17 @@ def test_a_name_in_sysfs_with_an_exclamation_mark_is_a_path(tmp_path: Path) -> N
     assert tree.node_of("/sys/class/x/a!0") == "/dev/a/0"
 
 
+def test_a_name_that_leads_up_is_no_node(tmp_path: Path) -> None:
+    tree = Tree(str(grow(tmp_path, ["/sys/x/dev = 1:1", "/sys/x/uevent = DEVNAME=../etc/shadow"])))
+    assert tree.node_of("/sys/x") is None
+
+
+def test_names_that_are_no_text_are_left_out(tmp_path: Path) -> None:
+    for name in (b"good", b"\xff", b"a\nb"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
+    assert Tree(str(tmp_path)).glob("/*") == ["/good"]
+
+
 def test_names_are_sorted_by_their_numbers(tmp_path: Path) -> None:
     tree = Tree(str(grow(tmp_path, ["/d/card10", "/d/card9", "/d/.hidden", "/d/a"])))
     assert tree.glob("/d/*") == ["/d/a", "/d/card9", "/d/card10"]

@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from cdi_runc import parse_spec, validate_spec
+from cdi_runc.generate.text import document
 from tests.generate.fixture_trees import grow, made
 from tests.generate.test_specs import a_usb_device
 
@@ -67,3 +71,15 @@ def test_a_value_in_a_path_is_one_part_of_it(tmp_path: Path) -> None:
     assert serial.spec
     nodes = serial.spec["devices"][0]["containerEdits"]["deviceNodes"]
     assert [node["path"] for node in nodes] == ["/dev/ttyACM0", "/dev/serial/by-id/usb-.._.._My_Thing_2_7-if00"]
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_file_says_the_spec_is_one(tmp_path_factory: pytest.TempPathFactory, serial: bytes) -> None:
+    root = grow(tmp_path_factory.mktemp("any"), a_usb_device("1-1", 1))
+    (root / SERIAL).write_bytes(serial)
+    [usb] = made(root, "usb")
+    assert usb.spec
+    validate_spec(usb.spec)
+    assert parse_spec(document(usb.spec)) == usb.spec
+    assert all("\n" not in str(note) for note in usb.notes)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cdi_runc import CDIError
 from cdi_runc.ctl.output import echo_aside
 from cdi_runc.generate import uevents
 from cdi_runc.generate.udev import subsystems
+from cdi_runc.host.errors import SettingsError
 
 if TYPE_CHECKING:
     from cdi_runc.ctl.specs.generate import Place
@@ -24,12 +26,18 @@ def watch(place: Place, words: Sequence[str]) -> None:
     except OSError as fault:
         raise click.ClickException(f"the kernel's events cannot be had: {fault.strerror}") from None
     said: list[str] = []
+    events: set[str] = set()
+    place.look(words)  # a word that is no recipe ends it here
     with listener:
         while True:
-            look = place.look(words)
-            lines = [*look.lines, *written(look)]
+            try:
+                look = place.look(words)
+                lines = [*look.lines, *written(look)]
+                events = subsystems(recipe for one in look.made for recipe in one.recipes)
+            except (click.ClickException, CDIError, SettingsError, OSError) as fault:
+                lines = [fault.format_message() if isinstance(fault, click.ClickException) else str(fault)]
             for line in lines:
                 if line not in said:
                     echo_aside(line)
             said = lines
-            uevents.wait(listener, subsystems(recipe for one in look.made for recipe in one.recipes))
+            uevents.wait(listener, events)
