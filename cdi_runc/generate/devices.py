@@ -59,6 +59,8 @@ def candidates(recipe: Recipe, tree: Tree, *, gids: bool = False) -> list[Candid
             each.fault = "none of its device nodes is there"
         if not each.fault and not each.names:
             each.fault = f"it has no name: no value for {' or '.join(recipe.names)}"
+    dead = [path for glob in recipe.match.globs for path in tree.dead_links(glob)]
+    matched += [Candidate(recipe, path, f"{path} is a link that leads to nothing below the root") for path in dead]
     return matched + [each for each in found if not each.matched]
 
 

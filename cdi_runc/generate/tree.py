@@ -92,6 +92,18 @@ class Tree:
 
     def glob(self, pattern: str) -> list[str]:
         """The paths that are there and fit a pattern, an absolute path whose parts may have `*`, `?` and `[...]`."""
+        return [path for path in self._expanded(pattern) if self.real(path) is not None]
+
+    def dead_links(self, pattern: str) -> list[str]:
+        """The links that fit a pattern and lead to nothing below the root; perhaps they lead out of it."""
+        dead = (path for path in self._expanded(pattern) if self.real(path) is None)
+        return [path for path in dead if (above := self.real(os.path.dirname(path))) and self._is_link(above, path)]
+
+    def _is_link(self, above: str, path: str) -> bool:
+        return os.path.islink(f"{self._prefix}{above.rstrip('/')}/{os.path.basename(path)}")
+
+    def _expanded(self, pattern: str) -> list[str]:
+        """The paths that fit, whose last part need not be there."""
         found = [""]
         for part in pattern.split("/")[1:]:
             if _MAGIC.search(part):
@@ -105,7 +117,7 @@ class Tree:
                 ]
             else:
                 found = [f"{path}/{part}" for path in found]
-        return [path for path in found if self.real(path) is not None]
+        return found
 
     def read(self, path: str) -> str:
         """What a file says, without the white space at its ends; bytes that are no UTF-8 become U+FFFD.

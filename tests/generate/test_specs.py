@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,27 @@ def test_an_index_does_not_move_when_a_node_is_missing(tmp_path: Path) -> None:
     names = [device["name"] for device in nvidia.spec["devices"]]
     assert names == ["1", "GPU-5d9d9a4c-7f8c-4bd2-a1b1-d0a4b1d1c0de", "0000:41:00.0"]
     assert "nvidia-gpu: 0: no device: /dev/nvidia0 is not there" in map(str, nvidia.notes)
+
+
+def test_a_link_out_of_the_root_is_said_and_not_followed(tmp_path: Path) -> None:
+    outside = grow(tmp_path / "outside", a_usb_device("9-9", 9))
+    link = f"/sys/bus/usb/devices/1-2 -> {outside}/sys/devices/pci0000:00/usb1/9-9"
+    [usb] = made(grow(tmp_path / "root", [*a_usb_device("1-1", 1), link]), "usb")
+    assert usb.spec
+    assert [device["name"] for device in usb.spec["devices"]] == ["1-1"]
+    assert [str(note) for note in usb.notes] == [
+        "usb: 1-2: no device: /sys/bus/usb/devices/1-2 is a link that leads to nothing below the root"
+    ]
+
+
+def test_a_device_that_vanishes_meanwhile_is_none(tmp_path: Path) -> None:
+    root = grow(tmp_path, a_usb_device("1-1", 1) + a_usb_device("1-2", 2))
+    tree = Tree(str(root))
+    assert len(tree.glob("/sys/bus/usb/devices/*/idVendor")) == 2
+    shutil.rmtree(root / "sys/devices/pci0000:00/usb1/1-2")
+    [usb] = generated([recipes(tree).known["usb"]], tree)
+    assert usb.spec
+    assert [device["name"] for device in usb.spec["devices"]] == ["1-1"]
 
 
 def test_a_missing_node_that_all_need_leaves_none(tmp_path: Path) -> None:
