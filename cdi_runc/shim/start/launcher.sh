@@ -398,7 +398,7 @@ __file__ = sys.argv.pop(1)
 try:
     code = open(__file__, "rb", 0).read()
     if code[:4] != sys.modules["_frozen_importlib_external"].MAGIC_NUMBER: raise EOFError
-    code = marshal.loads(code[16:])
+    code = marshal.loads(memoryview(code)[16:])
 except Exception:
     __file__ = __file__.rpartition("/__pycache__/")[0] + "/boot.py"
     code = compile(open(__file__).read(), __file__, "exec")
