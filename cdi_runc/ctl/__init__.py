@@ -45,6 +45,7 @@ SECTIONS = {
         "inject": "specs.inject:inject",
         "render": "specs.render:render",
         "engine": "engine:engine",
+        "policy": "policy:policy",
         "refresh": "refresh:refresh",
     },
     "About cdictl": {

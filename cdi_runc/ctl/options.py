@@ -37,12 +37,13 @@ class Options:
 
     def settings(self) -> Settings:
         """What cdi-runc is set to, with the spec directories of the command line; SettingsError for a faulty file."""
-        from cdi_runc.host import settings
+        from cdi_runc.host import policy, settings
 
         found = settings.read(self.config_path)
         if found["fault"]:
             raise SettingsError(found["fault"])
-        return found | {"spec-dirs": list(self.spec_dirs or found["spec-dirs"])}
+        rules = policy.read(policy.path_beside(self.config_path))
+        return found | {"spec-dirs": list(self.spec_dirs or found["spec-dirs"]), "policy": rules}
 
     def registry(self) -> Registry:
         """The devices that cdi-runc would find, read from the spec files."""

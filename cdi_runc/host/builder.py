@@ -108,8 +108,9 @@ def _assembled(files: "Reading", registry: Registry, began: int) -> bytes:
             {name: list(paths) for name, paths in registry.conflicts.items()},
         )
     )
-    stamps = [(files.config, files.known(files.config))]
-    head = marshal.dumps((stamps, list(files.folders()), files.settings, began, index, aside), MARSHAL)
+    stamps = [(path, files.known(path)) for path in (files.config, files.policy_path)]
+    settings = files.settings | {"policy": files.policy}
+    head = marshal.dumps((stamps, list(files.folders()), settings, began, index, aside), MARSHAL)
     sizes = f"{len(head):x} {snapshot.checksum(head):x}".ljust(snapshot.SIZES).encode()
     return snapshot.MAGIC + sizes + head + b"".join(parts)
 

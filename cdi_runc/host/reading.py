@@ -10,14 +10,16 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cdi_runc.cdi.errors import CDIError
 from cdi_runc.cdi.spec import read_file
+from cdi_runc.host import policy as policy_file
 from cdi_runc.host import settings as settings_file
 from cdi_runc.host.snapshot import NEVER, spec_names, stamp
 
 if TYPE_CHECKING:
+    from cdi_runc.host.policy import Policy
     from cdi_runc.host.settings import Settings
     from cdi_runc.host.snapshot import Folder, Stamp
 
@@ -46,7 +48,7 @@ class _File:
     """
 
     stamp: Stamp
-    content: bytes | Settings | Exception
+    content: bytes | dict[str, Any] | Exception
     is_sure: bool
     is_rested: bool = False
 
@@ -65,7 +67,20 @@ class Reading:
     @property
     def settings(self) -> Settings:
         """What the config says. Raises SettingsError."""
-        content = self.files[self.config].content
+        return self._data(self.config)
+
+    @property
+    def policy_path(self) -> str:
+        """The policy that goes with the config."""
+        return policy_file.path_beside(self.config)
+
+    @property
+    def policy(self) -> Policy:
+        """The administrator's policy."""
+        return self._data(self.policy_path)
+
+    def _data(self, path: str) -> dict[str, Any]:
+        content = self.files[path].content
         if isinstance(content, Exception):
             raise content
         assert isinstance(content, dict)
@@ -131,7 +146,7 @@ def _is_done(reading: Reading, waited: int) -> bool:
             raise TimeoutError(f"{reading.config} changes all the time, so that it can't be read")
         return False
     reading.directories = list(dict.fromkeys(map(os.path.normpath, reading.settings["spec-dirs"])))
-    wanted = [reading.config]
+    wanted = [reading.config, reading.policy_path]
     for directory in reading.directories:
         _list(reading, directory)
         wanted += [os.path.join(directory, name) for name in reading.names[directory] or ()]
@@ -157,7 +172,7 @@ def _look_at(reading: Reading, path: str) -> None:
     known = reading.files.get(path)
     if known and known.stamp == before and known.is_sure:
         return
-    content = _content(path, path == reading.config)
+    content = _content(path, reading)
     if stamp(path) != before:  # perhaps it was read in part; what is known of it is of the past
         if known:
             known.is_sure = known.is_rested = False
@@ -185,9 +200,11 @@ def _list(reading: Reading, directory: str) -> None:
     reading.stamps[directory] = before if is_sure else NEVER
 
 
-def _content(path: str, is_config: bool) -> bytes | Settings | Exception:
+def _content(path: str, reading: Reading) -> bytes | dict[str, Any] | Exception:
     try:
-        return settings_file.read(path) if is_config else read_file(path)
+        if path == reading.config:
+            return settings_file.read(path)
+        return policy_file.read(path) if path == reading.policy_path else read_file(path)
     except (OSError, CDIError) as error:
         return error
 

@@ -69,7 +69,7 @@ def _parse(path: str) -> object:
     except (OSError, InvalidSpec) as error:
         raise SettingsError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from None
     try:
-        data = yaml.load(text, _UniqueKeys)
+        data = yaml.load(text, UniqueKeys)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingsError(f"{path}:{line}: {error.problem}") from None
@@ -90,13 +90,13 @@ def _check(data: object, path: str) -> None:
             unknown = next(key for key in error.instance if key not in known)
             near = difflib.get_close_matches(str(unknown), known, 1, 0.4) or known
             raise SettingsError(
-                f"{path}: unknown key {_shortened(unknown)}{where and f' in {where}'}, did you mean {near[0]!r}?"
+                f"{path}: unknown key {shortened(unknown)}{where and f' in {where}'}, did you mean {near[0]!r}?"
             )
         allowed = error.schema.get("description", "an object of settings")
-        raise SettingsError(f"{path}: {where and f'{where}: '}found {_shortened(error.instance)}, allowed is {allowed}")
+        raise SettingsError(f"{path}: {where and f'{where}: '}found {shortened(error.instance)}, allowed is {allowed}")
 
 
-def _shortened(value: object) -> str:
+def shortened(value: object) -> str:
     """A value as it is quoted in an error: a file that is none of ours is not printed in full."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:76]} ..."
@@ -110,10 +110,11 @@ def _filled(data: Any, form: dict[str, Any]) -> Any:
     return {key: _filled(data.get(key), inner) for key, inner in form["properties"].items()}
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class UniqueKeys(yaml.SafeLoader):
     """YAML as ever, but a key given twice is an error, since one of the two would be lost without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping as a dict; ConstructorError for a key that is there twice, or that is not a text."""
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):

@@ -8,6 +8,7 @@ from cdi_runc.cdi.errors import CDIError, UnresolvableDevices
 from cdi_runc.cdi.injection import resolve
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.errors import ShimError
+from cdi_runc.shim.policy import Container, judged, limited
 from cdi_runc.shim.requests import Request, requested, without_markers
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from cdi_runc.cdi.injection import Group
     from cdi_runc.host.known import Known
+    from cdi_runc.shim.policy import Rule
 
 # A pod's pause container has the pod's annotations, and gets none of the devices (containerd's CRI, CRI-O).
 SANDBOX = {"io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri-o.ContainerType": "sandbox"}
@@ -26,31 +28,38 @@ class Decision:
     """What a container gets.
 
     requests: all that it asks for, in the order in which the edits are made. refused: those of them that are not
-    followed. reason: why, in words. groups: the edits of the devices that it gets. mounts: the config's mounts without
-    those that only ask for a device, or None where they can stay as they are.
+    followed. reason: why, in words. rules: the rule of the policy that allows a device, by the device's name. groups:
+    the edits of the devices that it gets. mounts: the config's mounts without those that only ask for a device, or None
+    where they can stay as they are. notes: what the policy wants to be told of, a line each.
     """
 
-    __slots__ = ("groups", "mounts", "reason", "refused", "requests")
+    __slots__ = ("groups", "mounts", "notes", "reason", "refused", "requests", "rules")
 
     def __init__(self, requests: "list[Request]") -> None:
         self.requests = requests
         self.refused: list[Request] = []
         self.reason = ""
+        self.rules: dict[str, Rule] = {}
         self.groups: list[Group] = []
+        self.notes: list[str] = []
         self.mounts: list[object] | None = None
 
 
 def decide(
-    config: "Mapping[str, Any]", command: str, known: "Known", asked: "Sequence[Request] | None" = None
+    config: "Mapping[str, Any]",
+    command: str,
+    known: "Known",
+    asked: "Sequence[Request] | None" = None,
+    runtime: str = "",
 ) -> Decision:
     """Decide what a container gets that is to be started from this OCI config.
 
     command: `create`, `run` or `restore`. known: the settings and the devices of the host. asked: what to take for the
-    container's requests, in place of those in the config.
+    container's requests, in place of those in the config. runtime: the name of the runtime that will run it.
     Raises ShimError, SettingsError and CDIError where a device is asked for that the container can't have.
     """
     settings = known.settings
-    reason = _why_refused(config, command, settings)
+    reason = why_refused(config, command, settings)
     try:
         decision = Decision(list(requested(config, settings["requests"]) if asked is None else asked))
     except (ShimError, CDIError):
@@ -59,16 +68,26 @@ def decide(
         decision = Decision([])
     if reason:
         decision.refused, decision.reason = decision.requests, reason
-    elif settings["fault"] and decision.requests:
-        raise SettingsError(settings["fault"])
-    else:
-        decision.groups = _edits([request.name for request in decision.requests], known)
+    elif decision.requests:
+        if settings["fault"] or settings["policy"]["fault"]:
+            raise SettingsError(settings["fault"] or settings["policy"]["fault"])
+        _judge(decision, Container(config, command, runtime), known)
     if command != "restore" or not reason:
         decision.mounts = without_markers(config, settings["requests"])
     return decision
 
 
-def _why_refused(config: "Mapping[str, Any]", command: str, settings: "Mapping[str, Any]") -> str:
+def _judge(decision: Decision, container: Container, known: "Known") -> None:
+    """Let the policy allow the requests, and take the edits of their devices as far as it allows these."""
+    note = decision.notes.append
+    decision.rules = judged(decision.requests, container, known.settings["policy"]["rules"], note)
+    decision.groups = _edits([request.name for request in decision.requests], known)
+    if any(rule["limits"] for rule in decision.rules.values()):
+        files = {name: found[0] for name in decision.rules if (found := known.find(name))}
+        decision.groups = limited(decision.groups, files, decision.rules, note)
+
+
+def why_refused(config: "Mapping[str, Any]", command: str, settings: "Mapping[str, Any]") -> str:
     """Why the requests of a container are not followed, whatever they ask for; '' where they are."""
     annotations = config.get("annotations")
     if isinstance(annotations, dict) and any(annotations.get(key) == value for key, value in SANDBOX.items()):

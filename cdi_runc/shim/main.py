@@ -125,7 +125,9 @@ def inject(call: "Call", known: "Known", runtime_path: str, warn: "Warn") -> "Co
             raise
         return None  # it asks for nothing of ours, and what is wrong with it the runtime will say
     before = earlier.before_edits(config)
-    decision = decide(before, call.command, known)
+    decision = decide(before, call.command, known, runtime=runtime_path.rpartition("/")[2])
+    for note in decision.notes:
+        warn(note)
     if decision.refused and call.command == "restore":
         warn(f"{', '.join(request.name for request in decision.refused)}: not injected: {decision.reason}")
     made = before if decision.mounts is None else {**before, "mounts": decision.mounts}
@@ -164,6 +166,7 @@ class Unreadable:
             "spec-dirs": [],
             "requests": DEFAULTS,
             "restore": "ignore",
+            "policy": {"rules": [], "fault": ""},
             "fault": fault,
         }
         self.names: list[str] = []

@@ -9,6 +9,7 @@ import pytest
 
 from cdi_runc.cdi.errors import CDIError
 from cdi_runc.host.errors import SettingsError
+from cdi_runc.host.policy import NONE
 from cdi_runc.shim.decision import decide
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.requests import Request
@@ -29,6 +30,7 @@ class Known:
             "requests": sources,
             "restore": "ignore",
             "fault": "",
+            "policy": NONE,
         }
         self.settings |= settings
         self.names = list(DEVICES)

@@ -125,8 +125,14 @@ def requests_seen(case: Case) -> Iterator[Step]:
         yield Step("ok", f"{request} asks for {request.name}")
     try:
         decision = decide(case.config, "create", case.files)
-    except (CDIError, SettingsError, ShimError):
-        return  # the chapter of the devices tells it
+    except (CDIError, SettingsError, ShimError) as fault:
+        if all(case.files.find(name) for name in case.asked):  # else the chapter of the devices tells it
+            yield Step("problem", str(fault))
+        return
+    for name, rule in decision.rules.items():
+        yield Step("ok", f"{name} is allowed by {rule['place']}")
+    for note in decision.notes:
+        yield Step("note", note)
     if decision.refused:
         names = ", ".join(request.name for request in decision.refused)
         yield Step("warning", f"{decision.reason}, so not {names}")

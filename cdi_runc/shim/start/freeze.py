@@ -35,6 +35,7 @@ HOT = (
     "cdi_runc.shim.bundle",
     "cdi_runc.shim.earlier",
     "cdi_runc.shim.requests",
+    "cdi_runc.shim.policy",
     "cdi_runc.shim.decision",
     "cdi_runc.shim.outcome",
     "cdi_runc.shim.runtime",

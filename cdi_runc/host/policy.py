@@ -1,0 +1,154 @@
+"""The administrator's policy, policy.yaml: read, checked by policy.schema.json, compiled for the shim.
+
+Slow (YAML, JSON schema), so the shim sees it through its snapshot. Knows nothing of containers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from cdi_runc.cdi.errors import InvalidSpec
+from cdi_runc.cdi.spec import read_file
+from cdi_runc.host.errors import SettingsError
+from cdi_runc.host.settings import UniqueKeys, shortened
+
+Policy = dict[str, Any]  # `rules`, in the form that shim/policy.py takes, and `fault`
+
+NONE: Policy = {"rules": [], "fault": ""}
+_GLOBS = ("device", "namespace", "pod", "container", "image", "runtime", "engine")
+_WORDS = ("through", "command", "uid")
+_PATHS = ("hooks", "mount-sources", "mount-targets")
+
+
+def path_beside(config: str) -> str:
+    """The policy that goes with a config.yaml: it is in the same directory."""
+    return os.path.join(os.path.dirname(config), "policy.yaml")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema (draft-07) of policy.yaml."""
+    return json.loads(files("cdi_runc.host").joinpath("policy.schema.json").read_text("utf-8"))  # type: ignore[no-any-return]
+
+
+def read(path: str) -> Policy:
+    """The policy in a file, compiled; no rules where there is no file.
+
+    `fault` says in one line what is wrong with the file, '' for nothing. With a fault no container may have a device.
+    """
+    try:
+        data, lines = _parsed(path)
+        _check(data, path)
+        rules = data.get("rules", [])
+        return {
+            "rules": [_compiled(rule, f"{path}:{line}") for rule, line in zip(rules, lines, strict=True)],
+            "fault": "",
+        }
+    except FileNotFoundError:
+        return NONE
+    except SettingsError as fault:
+        return {"rules": [], "fault": str(fault)}
+
+
+def idle_rules(rules: list[dict[str, Any]]) -> Iterator[str]:
+    """One line for each rule that can never decide, since an earlier one always does."""
+    for number, rule in enumerate(rules):
+        for earlier in rules[:number]:
+            if earlier["action"] != "audit" and all(
+                rule["match"].get(key) == value for key, value in earlier["match"].items()
+            ):
+                yield f"{rule['place']}: this rule never decides: {earlier['place']} matches all that it matches"
+                break
+
+
+def _parsed(path: str) -> tuple[dict[str, Any], list[int]]:
+    """What is in the file, and the line of each rule. Raises FileNotFoundError and SettingsError."""
+    _require_trusted(path)
+    try:
+        text = read_file(path).decode()
+        loader = UniqueKeys(text)
+        try:
+            node = loader.get_single_node()
+            data = loader.construct_document(node) if node else {}
+        finally:
+            loader.dispose()
+    except FileNotFoundError:
+        raise
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not UTF-8 at byte {error.start}") from None
+    except (OSError, InvalidSpec) as error:
+        raise SettingsError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError(f"{path}:{line}: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    lines = [
+        item.start_mark.line + 1
+        for key, value in (node.value if isinstance(node, yaml.MappingNode) else [])
+        if key.value == "rules" and isinstance(value, yaml.SequenceNode)
+        for item in value.value
+    ]
+    return data, lines
+
+
+def _require_trusted(path: str) -> None:
+    """Refuse a policy that others may write: whoever writes it gives devices away. Raises FileNotFoundError too."""
+    found = os.stat(path)
+    if found.st_uid not in (0, os.geteuid()) or stat.S_IMODE(found.st_mode) & 0o022:
+        raise SettingsError(f"{path}: others may write it; mend it: chown root {path}; chmod 0644 {path}")
+
+
+def _check(data: object, path: str) -> None:
+    from jsonschema import Draft7Validator
+
+    for error in sorted(Draft7Validator(schema()).iter_errors(data), key=lambda error: list(map(str, error.path))):
+        where = ".".join(map(str, error.path))
+        if error.validator == "additionalProperties":
+            known = list(error.schema["properties"])
+            unknown = next(key for key in error.instance if key not in known)
+            near = difflib.get_close_matches(str(unknown), known, 1, 0.4) or known
+            raise SettingsError(f"{path}: unknown key {unknown!r}{where and f' in {where}'}, did you mean {near[0]!r}?")
+        allowed = error.schema.get("description", "an object with rules")
+        raise SettingsError(f"{path}: {where and f'{where}: '}found {shortened(error.instance)}, allowed is {allowed}")
+
+
+def _compiled(rule: dict[str, Any], place: str) -> dict[str, Any]:
+    match = dict(rule.get("match") or {})
+    for key in _GLOBS:
+        if key in match:
+            match[key] = [_glob(text, place) for text in _listed(match[key])]
+    for key in _WORDS:
+        if key in match:
+            match[key] = _listed(match[key])
+    if "labels" in match:
+        match["labels"] = [(name, [_glob(text, place)]) for name, text in match["labels"].items()]
+    limits = dict(rule.get("limits") or {})
+    for key in _PATHS:
+        if key in limits:
+            limits[key] = [_glob(text, place) for text in limits[key]]
+    return {
+        "place": place,
+        "action": rule["action"],
+        "message": rule.get("message", ""),
+        "match": match,
+        "limits": limits,
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _glob(text: str, place: str) -> tuple[str, ...]:
+    bad = next((char for char in text if char in "?[]{}" or char.isspace()), "")
+    if bad:
+        raise SettingsError(f"{place}: {text!r} is no pattern: {bad!r} can't be in it; * stands for any letters")
+    return tuple(text.split("*"))
