@@ -10,6 +10,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Any
 
@@ -61,11 +62,19 @@ def idle_rules(rules: list[dict[str, Any]]) -> Iterator[str]:
     """One line for each rule that can never decide, since an earlier one always does."""
     for number, rule in enumerate(rules):
         for earlier in rules[:number]:
-            if earlier["action"] != "audit" and all(
-                rule["match"].get(key) == value for key, value in earlier["match"].items()
-            ):
+            if earlier["action"] != "audit" and _covers(earlier["match"], rule["match"]):
                 yield f"{rule['place']}: this rule never decides: {earlier['place']} matches all that it matches"
                 break
+
+
+def _covers(wide: dict[str, Any], narrow: dict[str, Any]) -> bool:
+    """Whether the first conditions hold wherever the second ones do, as far as their form tells."""
+    return all(
+        all(any(fnmatchcase("*".join(text), "*".join(glob)) for glob in wanted) for text in narrow.get(what, [("\0",)]))
+        if what in _GLOBS
+        else what in narrow and (set(narrow[what]) <= set(wanted) if what in _WORDS else narrow[what] == wanted)
+        for what, wanted in wide.items()
+    )
 
 
 def _parsed(path: str) -> tuple[dict[str, Any], list[int]]:
