@@ -42,8 +42,8 @@ def candidates(recipe: Recipe, tree: Tree, *, gids: bool = False) -> list[Candid
 
     A device whose node is missing keeps its index, so that the others have the names that they had before.
     """
-    found = [Candidate(recipe, path, why, not why) for path, why in matches(recipe.match, tree)]
-    matched = [each for each in found if each.matched]
+    found = [Candidate(recipe, *match) for match in matches(recipe.match, tree)]
+    matched, others = [each for each in found if not each.fault], [each for each in found if each.fault]
     for each in matched:
         each.values = values(recipe, tree, each.path, each.notes.append)
     matched.sort(key=lambda each: [sort_key(each.values[name]) for name in recipe.order])
@@ -59,9 +59,7 @@ def candidates(recipe: Recipe, tree: Tree, *, gids: bool = False) -> list[Candid
             each.fault = "none of its device nodes is there"
         if not each.fault and not each.names:
             each.fault = f"it has no name: no value for {' or '.join(recipe.names)}"
-    dead = [path for glob in recipe.match.globs for path in tree.dead_links(glob)]
-    matched += [Candidate(recipe, path, f"{path} is a link that leads to nothing below the root") for path in dead]
-    return matched + [each for each in found if not each.matched]
+    return matched + others
 
 
 def sort_key(text: str) -> tuple[int, int, str]:

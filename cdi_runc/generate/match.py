@@ -9,15 +9,22 @@ from cdi_runc.generate.recipe import Match
 from cdi_runc.generate.tree import Tree, matcher
 
 
-def matches(match: Match, tree: Tree) -> Iterator[tuple[str, str]]:
-    """Each path that fits the globs, without links and once, with the reason why it is no device ('' if it is one)."""
+def matches(match: Match, tree: Tree) -> Iterator[tuple[str, str, bool]]:
+    """Each path that fits the globs, without links and once: why it is no device ('' if it is one), and if it matches.
+
+    A link that leads out of the root is told as a match with a fault, since there it may be a device.
+    """
     seen = set()
     for glob in match.globs:
-        for path in tree.glob(glob):
+        for path in tree.expanded(glob):
             real = tree.real(path)
-            if real is not None and real not in seen:
+            if real is None:
+                if tree.is_dead_link(path):
+                    yield path, f"{path} is a link that leads to nothing below the root", True
+            elif real not in seen:
                 seen.add(real)
-                yield real, _objection(match, tree, real)
+                why = _objection(match, tree, real)
+                yield real, why, not why
 
 
 def below(path: str, relative: str) -> str:

@@ -92,17 +92,18 @@ class Tree:
 
     def glob(self, pattern: str) -> list[str]:
         """The paths that are there and fit a pattern, an absolute path whose parts may have `*`, `?` and `[...]`."""
-        return [path for path in self._expanded(pattern) if self.real(path) is not None]
+        return [path for path in self.expanded(pattern) if self.real(path) is not None]
 
-    def dead_links(self, pattern: str) -> list[str]:
-        """The links that fit a pattern and lead to nothing below the root; perhaps they lead out of it."""
-        dead = (path for path in self._expanded(pattern) if self.real(path) is None)
-        return [path for path in dead if (above := self.real(os.path.dirname(path))) and self._is_link(above, path)]
+    def is_dead_link(self, path: str) -> bool:
+        """Whether there is a link that leads to nothing below the root; perhaps it leads out of it."""
+        above = self.real(os.path.dirname(path))
+        return (
+            above is not None
+            and self.real(path) is None
+            and os.path.islink(f"{self._prefix}{above.rstrip('/')}/{os.path.basename(path)}")
+        )
 
-    def _is_link(self, above: str, path: str) -> bool:
-        return os.path.islink(f"{self._prefix}{above.rstrip('/')}/{os.path.basename(path)}")
-
-    def _expanded(self, pattern: str) -> list[str]:
+    def expanded(self, pattern: str) -> list[str]:
         """The paths that fit, whose last part need not be there."""
         found = [""]
         for part in pattern.split("/")[1:]:
