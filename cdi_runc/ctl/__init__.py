@@ -44,6 +44,7 @@ SECTIONS = {
         "recipes": "specs.recipes:recipes",
         "inject": "specs.inject:inject",
         "render": "specs.render:render",
+        "kubernetes": "specs.kubernetes:kubernetes",
         "engine": "engine:engine",
         "policy": "policy:policy",
         "refresh": "refresh:refresh",

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 VERSION = 1
@@ -56,7 +56,10 @@ class Checkpoint:
 
     def write(self) -> None:
         """Write it to the disk. Raises OSError."""
-        claims = {uid: asdict(claim) for uid, claim in self.claims.items()}
+        claims = {
+            uid: {"namespace": claim.namespace, "name": claim.name, "devices": list(map(vars, claim.devices))}
+            for uid, claim in self.claims.items()
+        }
         text = json.dumps({"version": VERSION, "boot": self.boot, "claims": claims}, separators=(",", ":"))
         os.makedirs(os.path.dirname(self.path), mode=0o750, exist_ok=True)
         new = f"{self.path}.new"

@@ -103,9 +103,9 @@ def _device(item: Item, version: str, fields: frozenset[str], counters: list[Obj
 
 
 def _attributes(item: Item) -> Iterator[tuple[str, Object]]:
-    yield "kind", {"string": _short(item.kind)}
-    yield "name", {"string": _short(item.name)}
-    yield "spec", {"string": _short(item.path)}
+    yield "kind", {"string": short(item.kind)}
+    yield "name", {"string": short(item.name)}
+    yield "spec", {"string": short(item.path)}
     yield "cdiVersion", {"version": item.version.removeprefix("v")}
     if len(item.place.numa) == 1:
         yield "numaNode", {"int": item.place.numa[0]}
@@ -114,7 +114,7 @@ def _attributes(item: Item) -> Iterator[tuple[str, Object]]:
     if item.place.root:
         yield "resource.kubernetes.io/pcieRoot", {"string": item.place.root}
     for number, alias in enumerate(item.aliases[:4]):
-        yield f"alias{number}", {"string": _short(alias)}
+        yield f"alias{number}", {"string": short(alias)}
     for key, value in sorted(item.annotations.items()):
         domain, _, name = key.rpartition("/")
         identifier = re.sub(r"[^A-Za-z0-9_]", "_", name)
@@ -124,7 +124,7 @@ def _attributes(item: Item) -> Iterator[tuple[str, Object]]:
             yield f"{domain}/{identifier}", {"string": value}
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """The text, or a hash of it where it is longer than an attribute can be."""
     if len(text.encode()) <= MAX_STRING:
         return text

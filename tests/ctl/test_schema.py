@@ -44,6 +44,7 @@ def test_the_schema_is_one() -> None:
         ["render", "lxc", "vendor.com/nic=0"],
         ["generate"],
         ["recipes", "list"],
+        ["kubernetes", "classes"],
         ["version"],
     ],
     ids=" ".join,

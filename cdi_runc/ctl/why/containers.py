@@ -77,6 +77,11 @@ def newest() -> tuple[Container, float] | None:
     return (last[2], last[0]) if last else None
 
 
+def everything() -> Iterable[Container]:
+    """All containers of this host."""
+    return _all("*")
+
+
 def _all(id_pattern: str) -> Iterable[Container]:
     """Each container once, as its runtime knows it if one does; of those that run, also others than the pattern's."""
     return {container.id: container for container in (*left_bundles(id_pattern), *_with_state())}.values()

@@ -61,6 +61,25 @@ def device(options: Options, names: tuple[str, ...], output: str) -> None:
 
 
 @explain.command()
+@click.argument("name", metavar="NAMESPACE/NAME")
+@click.option("--kubelet-dir", default="/var/lib/kubelet", metavar="DIR", help="The kubelet's directory.")
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def pod(options: Options, name: str, kubelet_dir: str, output: str) -> None:
+    """A pod of Kubernetes that runs on this node."""
+    try:
+        from cdi_runc.ctl.why.pod import tell_of_pod
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"there is no Python module {error.name}: install cdi-runc with them: cdi-runc[nodes]"
+        ) from None
+    namespace, _, pod_name = name.rpartition("/")
+    socket = os.path.join(kubelet_dir, "pod-resources/kubelet.sock")
+    steps = tell_of_pod(namespace or "default", pod_name, socket, options.spec_files())
+    _echo(f"pod {namespace or 'default'}/{pod_name}", list(steps), output)
+
+
+@explain.command()
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def last(options: Options, output: str) -> None:

@@ -212,7 +212,7 @@ def edits_made(case: Case) -> Iterator[Step]:
         lines = edit_lines(edits)
         if not lines:
             continue
-        if _is_in_force(case, [(whose, edits)]):
+        if is_in_force(case, [(whose, edits)]):
             yield Step("ok", f"the edits of {whose} are in config.json", lines)
         elif started:
             yield Step("problem", f"the edits of {whose} are not in config.json: cdi-runc did not make it", lines)
@@ -274,10 +274,11 @@ def read_config(path: str) -> dict[str, Any]:
 def _in_force(case: Case) -> list[str]:
     """The devices whose own edits are all in force in the config."""
     groups = [resolve([name], case.files.find)[-1] for name in case.files.names]
-    return [name for name, edits in groups if any(edits.values()) and _is_in_force(case, [(name, edits)])]
+    return [name for name, edits in groups if any(edits.values()) and is_in_force(case, [(name, edits)])]
 
 
-def _is_in_force(case: Case, groups: Sequence[Group]) -> bool:
+def is_in_force(case: Case, groups: Sequence[Group]) -> bool:
+    """Whether the edits would change nothing any more."""
     config = dict(case.config)
     try:
         return outcome(config, groups, in_user_namespace) == config
