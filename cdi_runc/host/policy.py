@@ -5,7 +5,6 @@ Slow (YAML, JSON schema), so the shim sees it through its snapshot. Knows nothin
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import stat
@@ -19,7 +18,7 @@ import yaml
 from cdi_runc.cdi.errors import InvalidSpec
 from cdi_runc.cdi.spec import read_file
 from cdi_runc.host.errors import SettingsError
-from cdi_runc.host.settings import UniqueKeys, shortened
+from cdi_runc.host.settings import UniqueKeys, check
 
 Policy = dict[str, Any]  # `rules`, in the form that shim/policy.py takes, and `fault`
 
@@ -46,7 +45,7 @@ def read(path: str) -> Policy:
     """
     try:
         data, lines = _parsed(path)
-        _check(data, path)
+        check(data, schema(), path)
         rules = data.get("rules", [])
         return {
             "rules": [_compiled(rule, f"{path}:{line}") for rule, line in zip(rules, lines, strict=True)],
@@ -113,20 +112,6 @@ def _require_trusted(path: str) -> None:
     found = os.stat(path)
     if found.st_uid not in (0, os.geteuid()) or stat.S_IMODE(found.st_mode) & 0o022:
         raise SettingsError(f"{path}: others may write it; mend it: chown root {path}; chmod 0644 {path}")
-
-
-def _check(data: object, path: str) -> None:
-    from jsonschema import Draft7Validator
-
-    for error in sorted(Draft7Validator(schema()).iter_errors(data), key=lambda error: list(map(str, error.path))):
-        where = ".".join(map(str, error.path))
-        if error.validator == "additionalProperties":
-            known = list(error.schema["properties"])
-            unknown = next(key for key in error.instance if key not in known)
-            near = difflib.get_close_matches(str(unknown), known, 1, 0.4) or known
-            raise SettingsError(f"{path}: unknown key {unknown!r}{where and f' in {where}'}, did you mean {near[0]!r}?")
-        allowed = error.schema.get("description", "an object with rules")
-        raise SettingsError(f"{path}: {where and f'{where}: '}found {shortened(error.instance)}, allowed is {allowed}")
 
 
 def _compiled(rule: dict[str, Any], place: str) -> dict[str, Any]:

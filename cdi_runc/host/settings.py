@@ -35,7 +35,7 @@ def read(path: str) -> Settings:
     try:
         data = _parse(path)
         if data != {}:  # which is fine, and jsonschema takes longer to import than most commands of cdictl run
-            _check(data, path)
+            check(data, schema(), path)
     except SettingsError as fault:
         return {**_filled(_usable(data), schema()), "fault": str(fault)}
     return {**_filled(data, schema()), "fault": ""}
@@ -49,7 +49,7 @@ def _usable(data: object) -> dict[str, Any]:
             mapped = data["runtimes"].items()
             usable["runtimes"] = {name: path for name, path in mapped if isinstance(path, str)}
         try:
-            _check({"requests": data.get("requests", {})}, "")
+            check({"requests": data.get("requests", {})}, schema(), "")
         except SettingsError:
             pass
         else:
@@ -80,19 +80,21 @@ def _parse(path: str) -> object:
     return {} if data is None else data
 
 
-def _check(data: object, path: str) -> None:
+def check(data: object, form: dict[str, Any], path: str) -> None:
+    """Raise SettingsError, with the first fault by its place, unless the data are as the JSON schema `form` says.
+
+    path: the file that they are of."""
     from jsonschema import Draft7Validator
 
-    for error in sorted(Draft7Validator(schema()).iter_errors(data), key=lambda error: list(map(str, error.path))):
+    for error in sorted(Draft7Validator(form).iter_errors(data), key=lambda error: list(map(str, error.path))):
         where = ".".join(map(str, error.path))
         if error.validator == "additionalProperties":
             known = list(error.schema["properties"])
             unknown = next(key for key in error.instance if key not in known)
             near = difflib.get_close_matches(str(unknown), known, 1, 0.4) or known
-            raise SettingsError(
-                f"{path}: unknown key {shortened(unknown)}{where and f' in {where}'}, did you mean {near[0]!r}?"
-            )
-        allowed = error.schema.get("description", "an object of settings")
+            hint = f"{where and f' in {where}'}, did you mean {near[0]!r}?"
+            raise SettingsError(f"{path}: unknown key {shortened(unknown)}{hint}")
+        allowed = error.schema.get("description", "an object")
         raise SettingsError(f"{path}: {where and f'{where}: '}found {shortened(error.instance)}, allowed is {allowed}")
 
 
