@@ -40,7 +40,7 @@ def unit(word: str) -> str:
     '"a \\"b\\" 5%%"'
     """
     escaped = word.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"' if not word or any(char in word for char in " \t\"'\\;#") else word
+    return f'"{escaped}"' if not word or any(char in word for char in " \t\"'\\;#:") else word
 
 
 def nspawn(word: str) -> str:

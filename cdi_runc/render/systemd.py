@@ -5,7 +5,7 @@ from __future__ import annotations
 import grp
 
 from cdi_runc.render.edits import Edits, Mount, Node
-from cdi_runc.render.quoting import colons, comment, unit
+from cdi_runc.render.quoting import comment, unit
 from cdi_runc.render.result import Lost, Rendered, lacking, no_such_mount, of_this_host, one_line, without_options
 
 _LACKS = {
@@ -32,8 +32,8 @@ def render(edits: Edits) -> Rendered:
             without_options(mount, ("ro",), lost, "a service has only ro for it")
             lines.append(f"{'BindReadOnlyPaths' if mount.read_only else 'BindPaths'}={_pair(mount)}")
         elif mount.type == "tmpfs":
-            target = colons(mount.target) + (f":{','.join(mount.options)}" if mount.options else "")
-            lines.append(f"TemporaryFileSystem={_word(target, 'mount')}")
+            options = f":{','.join(mount.options)}" if mount.options else ""
+            lines.append(f"TemporaryFileSystem={_word(mount.target, 'mount')}{options}")
         else:
             lost.append(no_such_mount(mount, "a service"))
     lines += [f"Environment={_word(f'{name}={value}', f'variable {name}')}" for name, value in edits.env]
@@ -59,7 +59,8 @@ def _nodes(nodes: list[Node]) -> list[str]:
 
 
 def _pair(mount: Mount) -> str:
-    return _word(f"{colons(mount.source)}:{colons(mount.target)}", f"mount {mount.target}")
+    """Each path is quoted for itself: a colon in quotes parts nothing."""
+    return ":".join(_word(path, f"mount {mount.target}") for path in (mount.source, mount.target))
 
 
 def _word(value: str, what: str) -> str:

@@ -20,7 +20,7 @@ echo "mount: $(cat '/opt/board one/data' 2> /dev/null)"
 options=$(grep -o '/opt/board.040one [^ ]*' /proc/self/mountinfo | tr , '\\n' | grep -E 'ro$|nosuid|nodev')
 echo "options: $(echo "$options" | sed 's/.* //' | tr '\\n' ' ')"
 echo "spaced: $SPACED"
-echo "odd: $ODD"
+printf 'odd: %s\\n' "$ODD"
 echo "groups: $(id -G)"
 """
 
@@ -33,7 +33,7 @@ WITH = {
     "odd": ODD,
     "groups": "44",
 }
-APPLETS = ("cat", "env", "grep", "id", "ls", "sed", "sh", "sleep", "stat", "tr", "true")
+APPLETS = ("cat", "env", "grep", "id", "ls", "printf", "sed", "sh", "sleep", "stat", "tr", "true")
 
 
 class Board:

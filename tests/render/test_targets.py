@@ -90,7 +90,7 @@ LINES = {
         "DevicePolicy=closed",
         "DeviceAllow=/dev/null rw",
         "BindPaths=/dev/null:/dev/w",
-        'BindReadOnlyPaths="/usr/lib:/opt/a b"',
+        'BindReadOnlyPaths=/usr/lib:"/opt/a b"',
         'Environment="ODD=it\'s \\"q\\" $HOME 5%% a:b=c,d ü\\\\n"',
     ],
     "quadlet": [
