@@ -18,6 +18,7 @@ from cdi_runc.engines import (
     NAMES,
     WITH_HOOKS,
     WITHOUT_RUNTIME,
+    images,
     journal,
     launcher,
     records,
@@ -110,6 +111,7 @@ def status(names: tuple[str, ...], output: str) -> None:
 @_DRY_RUN
 @_RESTART
 @click.option("--force", is_flag=True, help="Take the name even if another runtime has it.")
+@click.option(images.OPTION, is_flag=True, help="podman before 4.6: although images can ask for devices then.")
 @click.pass_obj
 @_plainly
 def enable(
@@ -119,14 +121,17 @@ def enable(
     name = _with_hooks(name, hooks)
     module = engine_of(name)
     if how["native"]:
-        _refuse_beside_native("runtime_name", "wrap", "set_as_default", "drop_in", "force")
+        _refuse_beside_native("runtime_name", "wrap", "set_as_default", "drop_in", "force", "accept_image_annotations")
     found = module.find(config)
     if not how["dry_run"]:
         _say_which(found, config)
     if how["native"]:
         _enable_native(module, found, how["dry_run"], how["restart"])
         return
-    behind = launcher.behind(wrap, module.runtimes(found))
+    known = module.runtimes(found)
+    if not how["dry_run"] and not how["accept_image_annotations"]:
+        images.require_consent(found, _settings(options)["requests"], options.config_path)
+    behind = launcher.behind(wrap, known)
     path, scripts = launcher.launcher(behind, runtime_name, options.config)
     new = NewRuntime(runtime_name, path, wrap, how["set_as_default"], how["drop_in"])
     outcome = registration.enable(
@@ -246,11 +251,10 @@ def test(
 ) -> None:
     """Start a throw-away container with a harmless device through ENGINE, and say what works."""
     from cdi_runc.engines.trials import trial
-    from cdi_runc.host import places, settings
 
     name = _with_hooks(name, hooks)
     module = engine_of(name)
-    ours = settings.read(options.config or places.config_path(os.environb, not places.is_host_root()))
+    ours = _settings(options)
     if ours["fault"]:
         raise EngineError(ours["fault"])
     if options.spec_dirs:
@@ -266,6 +270,13 @@ def test(
         echo_data({"steps": [vars(step) for step in steps]}, output)
     if not all(step.works for step in steps):
         raise click.exceptions.Exit(1)
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    """What cdi-runc is set to, `fault` among it."""
+    from cdi_runc.host import settings
+
+    return settings.read(options.config_path)
 
 
 def _with_hooks(name: str, hooks: bool) -> str:

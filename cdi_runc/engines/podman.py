@@ -100,13 +100,7 @@ def reload_command(found: Found, gone: bool) -> str:
 def advice(found: Found, new: NewRuntime) -> list[str]:
     """How to ask for a device, and who else can."""
     runtime = "" if new.default else f"--runtime {new.name} "
-    said = [f"ask for a device: podman {runtime}run --annotation {ANNOTATION}={DEVICE} ..."]
-    if found.release < (4, 6):
-        said.append(
-            f"note: Podman {found.version} also hands on the annotations of an image (4.6 does not), so with this"
-            " runtime an image can ask for devices"
-        )
-    return said
+    return [f"ask for a device: podman {runtime}run --annotation {ANNOTATION}={DEVICE} ..."]
 
 
 def owns_monitor(command: Sequence[str]) -> bool:

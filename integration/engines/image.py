@@ -27,6 +27,7 @@ def make_image(directory: Path) -> Path:
         "os": "linux",
         "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sleep", "3600"], "StopSignal": "SIGKILL"},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        "history": [{"created_by": "make_image"}],  # which Podman counts before it builds on the image
     }
     archive = directory / "image.tar"
     with tarfile.open(archive, "w") as tar:

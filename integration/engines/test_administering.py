@@ -330,7 +330,7 @@ def test_a_read_only_file_is_named_and_stops_no_other_engine(host: Host) -> None
         assert said.endswith("(--dry-run shows the change) (nothing was changed)\n")
         assert '"cdi-runc"' in engine.cdictl("enable", "--dry-run").stdout
         assert not host.path("/var/lib/cdi-runc/pending.json").exists()
-        other.cdictl("enable")
+        other.cdictl("enable", "--accept-image-annotations")
         other.cdictl("disable")
     finally:
         host.run("umount", "/etc/docker")
@@ -343,7 +343,7 @@ def test_podman_lets_cdi_crun_run_without_cgroups(host: Host) -> None:
     host.write("/etc/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}')
     host.write("/etc/containers/storage.conf", STORAGE)
     podman = Engine(host, "podman")
-    podman.cdictl("enable", "--runtime-name=cdi-crun", "--wrap=crun")
+    podman.cdictl("enable", "--accept-image-annotations", "--runtime-name=cdi-crun", "--wrap=crun")
     archive = make_image(_fresh(host.shared / "podman-image"))
     assert host.run("podman", "load", "--input", str(archive)).returncode == 0
     limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]

@@ -115,12 +115,13 @@ def _runtimes(engine: Engine) -> str:
 
 def test_enabled_tried_disabled(engine: Engine) -> None:
     restart = ["--restart"] if engine.name == "docker" else []
-    engine.cdictl("enable", *restart)
+    consent = ["--accept-image-annotations"] if engine.name == "podman" else []
+    engine.cdictl("enable", *consent, *restart)
     assert engine.now() != engine.text
     tried = engine.cdictl("test").stdout.splitlines()
     assert [line.split("  ", 1)[0] for line in tried] == ["ok"] * len(WORKS), tried
     assert [line[8:].split(":")[0] for line in tried] == WORKS
-    assert "registered already" in engine.cdictl("enable", *restart).stdout
+    assert "registered already" in engine.cdictl("enable", *consent, *restart).stdout
     assert f"  the engine: {KNOWN[engine.name]}\n" in engine.cdictl("status").stdout
     engine.cdictl("disable", *restart)
     assert engine.now() == engine.text
@@ -171,7 +172,7 @@ def test_a_broken_config_is_named_with_its_line(engine: Engine, broken: str) -> 
 
 def test_podmans_drop_in_comes_and_goes(podman: Engine) -> None:
     usual = Engine(podman.host, "podman")
-    usual.cdictl("enable", "--runtime-name=cdi-extra")
+    usual.cdictl("enable", "--accept-image-annotations", "--runtime-name=cdi-extra")
     info = podman.host.run("podman", "--runtime=cdi-extra", "info", "--format={{.Host.OCIRuntime.Name}}")
     assert info.stdout == "cdi-extra\n"
     usual.cdictl("disable", "--runtime-name=cdi-extra")

@@ -106,7 +106,7 @@ def test_a_foreign_file_is_kept(machine: Machine, deb: Path) -> None:
 
 def test_it_is_taken_out_of_the_engines_before_it_goes(machine: Machine, deb: Path) -> None:
     machine.must(f"dpkg --install {deb}")
-    machine.must("cdictl engine enable podman")
+    machine.must("cdictl engine enable podman --accept-image-annotations")
     assert "podman" in machine.must("cdictl engine status")
     machine.must("dpkg --purge cdi-runc")
     assert machine.changes() == set()

@@ -113,7 +113,7 @@ def test_a_runtime_may_come_later(machine: Machine) -> None:
 
 def test_another_installations_registration_stays(machine: Machine) -> None:
     machine.must(f"{INSTALL} PREFIX=/usr && {INSTALL} PREFIX=/usr/local")
-    machine.must("/usr/bin/cdictl engine enable podman")
+    machine.must("/usr/bin/cdictl engine enable podman --accept-image-annotations")
     drop_in = "/etc/containers/containers.conf.d/50-cdi-runc.conf"
     assert '"/usr/bin/cdi-runc"' in machine.must(f"cat {drop_in}")
     machine.must(f"{UNINSTALL} PREFIX=/usr/local")
@@ -125,7 +125,7 @@ def test_another_installations_registration_stays(machine: Machine) -> None:
 def test_a_change_of_an_engine_that_was_cut_short_is_undone_before_it_goes(machine: Machine) -> None:
     """Killed between the engine's file and the record of it: the engine would go on naming what is gone."""
     machine.must(INSTALL)
-    machine.must("cdictl engine enable podman")
+    machine.must("cdictl engine enable podman --accept-image-annotations")
     program = (
         "import json; record = json.load(open('/var/lib/cdi-runc/registrations.json'))[0]['files'][0]; "
         "change = {'path': record['path'], 'before': record['before'], 'after': record['after'], 'mode': 420, "

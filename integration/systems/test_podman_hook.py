@@ -55,7 +55,7 @@ def podman(host: Host) -> Podman:
 @pytest.fixture
 def enabled(host: Host, cdictl: Cdictl, podman: Podman, board: Board) -> Iterator[Podman]:
     """With the hook."""
-    cdictl("engine", "enable", "podman", "--hooks")
+    cdictl("engine", "enable", "podman", "--hooks", "--accept-image-annotations")
     board.forget()
     yield podman
     cdictl("engine", "disable", "podman", "--hooks")
@@ -190,7 +190,7 @@ def test_files_are_as_before(host: Host, cdictl: Cdictl, podman: Podman) -> None
     before = files()
     assert "hooks_dir" in cdictl("engine", "enable", "podman", "--hooks", "--dry-run").stdout
     assert files() == before
-    cdictl("engine", "enable", "podman", "--hooks")
+    cdictl("engine", "enable", "podman", "--hooks", "--accept-image-annotations")
     assert "ok      device in the container" in cdictl("engine", "test", "podman", "--hooks").stdout
     assert "podman-hooks: cdi-runc is" in cdictl("engine", "status").stdout
     cdictl("engine", "disable", "podman", "--hooks")

@@ -148,3 +148,28 @@ def test_an_engines_own_cdi_takes_no_options_of_a_runtime(cdictl: Cdictl, option
     done = cdictl("enable", "docker", "--native", option)
     assert done.exit_code == 2
     assert f"leave {option.partition('=')[0]} out" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("version", "settings", "options", "refused"),
+    [
+        ("4.3.1", "", [], True),
+        ("4.3.1", "", ["--hooks"], True),
+        ("4.3.1", "", ["--accept-image-annotations"], False),
+        ("4.3.1", "requests:\n  annotations: []\n  mounts: /var/run/cdi-devices\n", [], False),
+        ("4.6.0", "", [], False),
+    ],
+)
+def test_podman_that_lets_images_ask_needs_a_yes(
+    cdictl: Cdictl, command: Command, version: str, settings: str, options: list[str], refused: bool
+) -> None:
+    """Podman before 4.6 hands the annotations of an image's manifest on."""
+    info = json.dumps({"host": {"ociRuntime": {"name": "cdi-runc", "path": "/usr/bin/cdi-runc"}}})
+    command("podman", f"""[ "$1" = --version ] && echo podman version {version} || echo '{info}'""")
+    Path("config.yaml").write_text(settings)
+    Path("containers.conf").touch()
+    arguments = ["podman", "--config", "containers.conf", *options]
+    said = CliRunner().invoke(main, ["--config", "config.yaml", "engine", "enable", *arguments]).output
+    assert ("4.3.1 hands the annotations of an image on (4.6 does not)" in said) == refused
+    assert ("`annotations: []`" in said) == refused
+    assert said.count("\n") == 1 or not refused

@@ -259,6 +259,13 @@ def _can_ask(annotations: bool, requests: Mapping[str, Any]) -> bool:
     return bool((annotations and requests["annotations"]) or requests["mounts"] or requests["env"])
 
 
+def images_cannot_ask(host: Host) -> Iterator[Result]:
+    """Only users ask for devices, not the authors of images."""
+    from cdi_runc.ctl.why.guard import asking_images
+
+    yield from asking_images(host)
+
+
 def last_refusal(host: Host) -> Iterator[Result]:
     """No container was refused of late."""
     path = os.path.join(host.options.snapshot_place[0], "refused")
@@ -293,6 +300,7 @@ CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
     registrations_readable,
     registrations_hold,
     engines_know_us,
+    images_cannot_ask,
     snapshot_fresh,
     last_refusal,
     kernel_notes,
