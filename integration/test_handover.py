@@ -183,5 +183,5 @@ def test_a_runtime_that_is_the_shim_again_is_an_error(
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(f"cdi-runc: the runtime {tmp_path}/bin/runc is cdi-runc again")
+    assert done.stderr.startswith(f"cdi-runc: the runtime {tmp_path}/bin/runc is cdi-runc itself")
     assert done.stderr.count("\n") == 1

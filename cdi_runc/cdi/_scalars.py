@@ -97,7 +97,7 @@ def tagged(tag: str, text: str) -> Scalar:
     if type_ == "float" and type(value) is int and value <= MAX_INT64:
         return float(value)
     if type(value) is not _TYPES[type_]:
-        raise ValueError(f"{text!r} is no {type_}, as its tag says")
+        raise ValueError(f"{text!r} is not of the type {type_} that its tag gives")
     return value
 
 

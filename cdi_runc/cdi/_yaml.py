@@ -285,7 +285,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> _Pairs:
 
 
 def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 def _json_node(value: Any) -> Node:

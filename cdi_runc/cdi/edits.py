@@ -151,7 +151,7 @@ def _host_device(path: str) -> tuple[str, int, int, int]:
             raise InjectionError(
                 f"host device {path!r} is a symbolic link: the spec must name the device that it leads to"
             )
-        raise InjectionError(f"host device {path!r} is no block or character device and no pipe")
+        raise InjectionError(f"host device {path!r} is not a block device, a character device or a pipe")
     return type_, posix.major(found.st_rdev), posix.minor(found.st_rdev), found.st_mode & ~S_IFMT
 
 

@@ -175,7 +175,7 @@ def _version_errors(spec: Any) -> Iterator[Fault]:
     version = spec["cdiVersion"].removeprefix("v")  # the reference takes one, SPEC.md does not
     needed, field = enforced_requirement(spec)
     if version in KNOWN_VERSIONS and KNOWN_VERSIONS.index(version) < KNOWN_VERSIONS.index(needed):
-        reason = f"{field_text(field)} needs {needed}" if field else f"the lowest that there is is {needed}"
+        reason = f"{field_text(field)} needs {needed}" if field else f"the lowest supported version is {needed}"
         yield ("cdiVersion",), f"{version} is too low: {reason}"
 
 

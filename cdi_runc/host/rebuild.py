@@ -77,18 +77,22 @@ def _lock(directory: str) -> int:
     Raises Damaged where nothing can be kept in the directory.
     """
     if not directory:
-        raise Damaged("XDG_RUNTIME_DIR is not set, so that no snapshot is kept and every container is slow")
+        raise Damaged(
+            "XDG_RUNTIME_DIR is not set, so cdi-runc keeps no device snapshot and starts each container slowly"
+        )
     try:
         try:
             posix.mkdir(directory, 0o700)
         except FileExistsError:
             if not snapshot.is_ours(posix.lstat(directory)):
-                raise Damaged(f"{directory} is not used: it should be yours, with mode 0700") from None
+                raise Damaged(f"{directory} is not used: it must be yours, with mode 0700") from None
         flags = posix.O_RDWR | posix.O_CREAT | posix.O_NOFOLLOW | posix.O_CLOEXEC
         descriptor = posix.open(f"{directory}/lock", flags, 0o600)
         posix.lockf(descriptor, posix.F_LOCK, 0)
     except OSError as error:
-        raise Damaged(f"{directory}: no snapshot is kept, every container is slow: {error.strerror}") from None
+        raise Damaged(
+            f"{directory}: {error.strerror}; cdi-runc keeps no device snapshot and starts each container slowly"
+        ) from None
     return descriptor
 
 
@@ -101,7 +105,7 @@ def _usable(directory: str, name: str, warn: "Warn", arrived: int) -> "Snapshot 
     try:
         kept = snapshot.load(directory, name)
     except Damaged as reason:
-        warn(f"{directory}/{name}: not used and made anew: {reason}")
+        warn(f"the device snapshot {directory}/{name} is being rebuilt: {reason}")
         return None
     if kept and (arrived <= kept.began <= time.monotonic_ns() or kept.is_fresh()):
         return kept
@@ -137,7 +141,9 @@ def _keep(directory: str, name: str, data: bytes, warn: "Warn") -> None:
             if other != name and _is_left_over(directory, other):
                 posix.unlink(f"{directory}/{other}")
     except OSError as error:
-        warn(f"{directory}/{name}: not kept, so that every container is slow: {error.strerror}")
+        warn(
+            f"{directory}/{name}: {error.strerror}; cdi-runc keeps no device snapshot and starts each container slowly"
+        )
 
 
 def _is_left_over(directory: str, name: str) -> bool:
@@ -158,4 +164,4 @@ def _in_memory(data: bytes) -> Snapshot:
     try:
         return Snapshot(lambda start, size: data[start : start + size])
     except Damaged as reason:
-        raise SettingsError(f"the spec files can't be read: the snapshot that was made is {reason}") from None
+        raise SettingsError(f"the spec files can't be read: the new device snapshot: {reason}") from None

@@ -95,7 +95,7 @@ def check(data: object, form: dict[str, Any], path: str) -> None:
             hint = f"{where and f' in {where}'}, did you mean {near[0]!r}?"
             raise SettingsError(f"{path}: unknown key {shortened(unknown)}{hint}")
         allowed = error.schema.get("description", "an object")
-        raise SettingsError(f"{path}: {where and f'{where}: '}found {shortened(error.instance)}, allowed is {allowed}")
+        raise SettingsError(f"{path}: {where and f'{where}: '}found {shortened(error.instance)}, expected {allowed}")
 
 
 def shortened(value: object) -> str:

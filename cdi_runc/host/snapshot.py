@@ -60,7 +60,7 @@ class Snapshot:
         """Take a snapshot whose bytes `read(start, size)` gives; Damaged where it gives anything else."""
         start = read(0, _FIRST_READ)
         if not start.startswith(MAGIC):
-            raise Damaged("not of this version")
+            raise Damaged("another version of cdi-runc wrote it")
         head_at = len(MAGIC) + SIZES
         try:
             size, expected = (int(number, 16) for number in start[len(MAGIC) : head_at].split())
@@ -68,7 +68,7 @@ class Snapshot:
             head = _open(start[head_at:end] if end <= len(start) else read(head_at, size), expected)
             self._files, self._folders, self.settings, self.began, self._index, self._aside = head
         except (ValueError, TypeError, EOFError):
-            raise Damaged("damaged") from None
+            raise Damaged("it is damaged") from None
         self._read = read
         self._end_of_head = end
 
@@ -122,7 +122,7 @@ def load(directory: str, name: str) -> "Snapshot | None":
     """
     try:
         if not is_ours(posix.lstat(directory), _S_IFDIR):
-            raise Damaged(f"others may write to {directory}, which should be yours, with mode 0700")
+            raise Damaged(f"others may write to {directory}; it must be yours, with mode 0700")
         descriptor = posix.open(
             f"{directory}/{name}", posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC
         )
@@ -187,7 +187,7 @@ def checksum(part: bytes) -> int:
 
 def _open(part: bytes, expected: int) -> "Any":
     if checksum(part) != expected:
-        raise Damaged("damaged")
+        raise Damaged("it is damaged")
     return marshal.loads(part)
 
 

@@ -230,12 +230,12 @@ def _content(descriptor: int, found: posix.stat_result) -> bytes:
     if found.st_mode & _S_IFMT != _S_IFREG:
         raise ValueError("not a regular file")
     if found.st_size > MAX_SIZE:
-        raise ValueError(f"{found.st_size} bytes, and more than {MAX_SIZE} are not read")
+        raise ValueError(f"{found.st_size} bytes; the limit is {MAX_SIZE} bytes")
     data = b""
     while chunk := posix.read(descriptor, max(found.st_size, 4096) - len(data) + 1):
         data += chunk
         if len(data) > MAX_SIZE:
-            raise ValueError(f"more than {MAX_SIZE} bytes are not read")
+            raise ValueError(f"the limit is {MAX_SIZE} bytes")
     return data
 
 
@@ -253,7 +253,7 @@ def _object(value: object) -> "dict[str, object]":
     if isinstance(value, dict):
         return value
     kind = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}.get(type(value), "a number")
-    raise ValueError(f"a JSON object is wanted, found {kind}")
+    raise ValueError(f"expected a JSON object, found {kind}")
 
 
 def _names(directory: int) -> list[str]:

@@ -27,5 +27,6 @@ def run(launch: "Launch", known: "Callable[[], Known]") -> int:
             system, stage, launch.environ, lambda asked: decide({}, "create", known(), hook.requests(asked)).groups
         )
     raise ShimError(
-        f"--cdi-hook={launch.hook}: there are podman:precreate, and lxc: and incus: with {', '.join(_LXC_STAGES)}"
+        f"--cdi-hook={launch.hook}: unknown hook; expected podman:precreate, or lxc: or incus: with one of"
+        f" {', '.join(_LXC_STAGES)}"
     )

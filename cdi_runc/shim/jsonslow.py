@@ -79,4 +79,4 @@ def _integer(text: str) -> int | Number:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

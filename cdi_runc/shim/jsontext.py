@@ -80,7 +80,7 @@ class _Context:
         return made
 
     def parse_constant(self, name: str) -> None:
-        raise ValueError(f"{name} is no JSON")
+        raise ValueError(f"{name} is not JSON")
 
 
 def _skip(text: str, index: int) -> int:
@@ -94,4 +94,4 @@ def _encoded(text: str) -> str:
 
 
 def _refuse(value: object) -> None:
-    raise TypeError(f"{type(value).__name__} is no JSON")
+    raise TypeError(f"{type(value).__name__} is not JSON")

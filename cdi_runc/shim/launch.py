@@ -64,7 +64,7 @@ class Launch:
                 continue
             if not value or option not in ("--cdi-runtime", "--cdi-config"):
                 raise ShimError(
-                    f"{option}: not understood, there are --cdi-runtime=PATH, --cdi-config=FILE and --cdi-version"
+                    f"{option}: unknown option; expected --cdi-runtime=PATH, --cdi-config=FILE or --cdi-version"
                 )
             if option == "--cdi-runtime":
                 self.runtime = value

@@ -107,7 +107,7 @@ def prepare(launch: Launch, call: "Call", warn: "Warn") -> "tuple[str, Config | 
         try:
             edited = inject(call, known, path, warn)
         except Damaged as fault:
-            warn(f"the device snapshot is damaged ({fault}); it is being rebuilt")
+            warn(f"the device snapshot is being rebuilt: {fault}")
             edited = inject(call, _snapshot(launch, warn, anew=True), path, warn)
     if known.settings["fault"]:
         warn(known.settings["fault"])

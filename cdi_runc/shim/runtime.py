@@ -46,7 +46,8 @@ def find(wanted: str, self_path: str, environ: "Mapping[bytes, bytes]", default_
         raise RuntimeMissing(f"the runtime {path} is missing or can't be executed")
     if _is_shim(path, self_path) or (sum(posix.times()[:2]) > _SUSPICIOUS_AGE and _leads_to_shim(path, environ)):
         raise RuntimeMissing(
-            f"the runtime {path} is cdi-runc again: give the real one in /etc/cdi-runc/config.yaml under 'runtimes'"
+            f"the runtime {path} is cdi-runc itself: give the path of the real runtime in"
+            " /etc/cdi-runc/config.yaml under 'runtimes'"
         )
     return path
 

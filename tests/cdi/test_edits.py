@@ -68,7 +68,10 @@ def test_a_pipe_on_the_host(tmp_path: pathlib.Path) -> None:
     [
         ({"path": "/absent"}, "host device '/absent': No such file or directory"),
         ({"path": "/absent", "type": "c"}, "host device '/absent': No such file or directory"),
-        ({"path": "/dev/x", "hostPath": "/etc"}, "host device '/etc' is no block or character device and no pipe"),
+        (
+            {"path": "/dev/x", "hostPath": "/etc"},
+            "host device '/etc' is not a block device, a character device or a pipe",
+        ),
         ({"path": "/dev/null", "type": "b"}, "host device '/dev/null' is of type c, not b as the spec says"),
         ({"path": "/dev/null", "type": "u"}, "host device '/dev/null' is of type c, not u as the spec says"),
         ({"path": "/dev/a\0b"}, r"host device '/dev/a\x00b' cannot be the name of a file"),

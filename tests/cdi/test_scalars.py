@@ -87,7 +87,7 @@ def test_tagged(tag: str, text: str, value: Scalar) -> None:
     ],
 )
 def test_tags_must_fit(type_: str, text: str) -> None:
-    with pytest.raises(ValueError, match=r"as its tag says|base64|padding"):
+    with pytest.raises(ValueError, match=r"that its tag gives|base64|padding"):
         tagged(TAG + type_, text)
 
 

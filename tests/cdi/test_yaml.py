@@ -101,7 +101,7 @@ def test_read(read: Read, text: str, value: Any) -> None:
         ("? {a: 1}\n: 1", "a list or mapping cannot be a key", (1, 3)),
         ("%YAML 1.2\n---\na", "only YAML 1.1 is understood", (1, 1)),
         ("%FOO\n---\na", ".*directive.*", (1, 1)),
-        ("a: !!int x", "'x' is no int, as its tag says", (1, 4)),
+        ("a: !!int x", "'x' is not of the type int that its tag gives", (1, 4)),
         ("a: b\0c", r"the character '\\x00' is not allowed", (1, 5)),
         ("a: 1\nb: \x7f", r"the character '\\x7f' is not allowed", (2, 4)),
         ("a: '\ud800'", r"the character '\\ud800' is not allowed", (1, 5)),

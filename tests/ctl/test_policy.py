@@ -43,7 +43,7 @@ def test_check_a_bad_one(cdictl: Cdictl, tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("rules: [{action: maybe}]")
     result = cdictl("policy", "check", tmp_path / "p.yaml")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "rules.0.action: found 'maybe', allowed is allow, deny or audit" in result.stderr
+    assert "rules.0.action: found 'maybe', expected allow, deny or audit" in result.stderr
 
 
 def test_show(cdictl: Cdictl, settings: Path) -> None:

@@ -46,19 +46,19 @@ def test_a_rule_knows_its_line_and_is_compiled(tmp_path: Path) -> None:
     ("text", "fault"),
     [
         ("rule: []\n", "policy.yaml: unknown key 'rule', did you mean 'rules'?"),
-        ("", "policy.yaml: found {}, allowed is an object with rules"),
+        ("", "policy.yaml: found {}, expected an object with rules"),
         ("rules: [{action: allow, mtach: {}}]\n", "unknown key 'mtach' in rules.0, did you mean 'match'?"),
         (
             "rules: [{match: {devices: x}, action: deny}]\n",
             "'devices' in rules.0.match, did you mean 'device'?",
         ),
-        ("rules: [{action: maybe}]\n", "rules.0.action: found 'maybe', allowed is allow, deny or audit"),
+        ("rules: [{action: maybe}]\n", "rules.0.action: found 'maybe', expected allow, deny or audit"),
         ("rules: [{action: deny, match: {device: 'a?'}}]\n", "policy.yaml:1: 'a?' is no pattern: '?' can't be in it"),
-        ("rules: [{action: deny, match: {uid: -1}}]\n", "rules.0.match.uid: found -1, allowed is a user id"),
+        ("rules: [{action: deny, match: {uid: -1}}]\n", "rules.0.match.uid: found -1, expected a user id"),
         ("rules: [{action: deny, limits: {hooks: [x]}}]\n", "rules.0.limits.hooks.0"),
         ("rules:\n- {action: deny\n", "policy.yaml:"),
         ("rules: []\nrules: []\n", "policy.yaml:2: key 'rules' is given twice"),
-        ('rules: [{action: deny, message: "a\\nb"}]\n', "allowed is a text of one line"),
+        ('rules: [{action: deny, message: "a\\nb"}]\n', "expected a text of one line"),
     ],
 )
 def test_a_fault_is_named_in_one_line(tmp_path: Path, text: str, fault: str) -> None:

@@ -341,7 +341,7 @@ def test_a_snapshot_that_cannot_be_trusted_is_made_anew_with_one_warning(
         host.load()
     assert host.env() == ["A=1"]
     assert len(host.warnings) == 1
-    assert "not used and made anew" in host.warnings[0]
+    assert "is being rebuilt" in host.warnings[0]
     assert host.env() == ["A=1"]
     assert len(host.warnings) == 1
 

@@ -243,7 +243,7 @@ UNFIT: list[tuple[Callable[[Path], None], str]] = [
     (directory, "not a regular file"),
     (missing, "No such file"),
     (no_bundle, "No such file"),
-    (large, "bytes, and more than"),
+    (large, "bytes; the limit is"),
     (marked, "byte order mark"),
 ]
 

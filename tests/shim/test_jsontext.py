@@ -1,4 +1,4 @@
-"""JSON goes through without loss, and what is no JSON is said to be none."""
+"""JSON goes through without loss, and what is not JSON is said to be none."""
 
 import json
 import re
@@ -101,8 +101,8 @@ def test_lone_surrogates_survive() -> None:
         ("{", "line 1 column 2"),
         ('{"a":1,}', "line 1 column"),
         ("[1] x", "Extra data"),
-        ("[NaN]", "NaN is no JSON"),
-        ("-Infinity", "-Infinity is no JSON"),
+        ("[NaN]", "NaN is not JSON"),
+        ("-Infinity", "-Infinity is not JSON"),
         ('["\t"]', "Invalid control character"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
@@ -146,7 +146,7 @@ def test_all_is_the_same_without_the_insides_of_json(monkeypatch: pytest.MonkeyP
     assert Document(' {"a":1,"a":2}\r\n').text() == '{"a":2}'
     with pytest.raises(ValueError, match="nested too deeply"):
         Document("[" * 100_000)
-    with pytest.raises(ValueError, match="NaN is no JSON"):
+    with pytest.raises(ValueError, match="NaN is not JSON"):
         Document("[NaN]")
 
 

@@ -75,4 +75,4 @@ def test_what_cannot_be_done_is_one_line_and_no_config(settings: Path, config: A
 def test_a_hook_that_nobody_knows_is_an_error(settings: Path) -> None:
     done = subprocess.run([str(SHIM), "--cdi-hook=other:x"], env={}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.startswith("cdi-runc: --cdi-hook=other:x: there are ")
+    assert done.stderr.startswith("cdi-runc: --cdi-hook=other:x: unknown hook")

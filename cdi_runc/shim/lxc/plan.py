@@ -142,10 +142,10 @@ def _read(path: str) -> "dict[str, Any]":
         found = Document(data.decode()).value
     except (OSError, ValueError) as error:
         raise ShimError(
-            f"{path}: {error}: the container's pre-start hook writes it, so start the container again"
+            f"{path}: {error}; the container's pre-start hook writes this file, so start the container again"
         ) from None
     if not isinstance(found, dict):
-        raise ShimError(f"{path}: a JSON object is wanted: start the container again")
+        raise ShimError(f"{path}: not a JSON object; start the container again")
     return found
 
 

@@ -91,7 +91,7 @@ def test_the_snapshot_is_missing_then_made_then_out_of_date(host: Host, spec_dir
     directory, name = host.options.snapshot_place
     Path(directory, name).write_text("junk")
     (damaged,) = health.snapshot_fresh(host)
-    assert "is not used: not of this version" in damaged.text
+    assert "is not used: another version of cdi-runc wrote it" in damaged.text
 
 
 def test_no_runtime(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

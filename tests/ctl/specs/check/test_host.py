@@ -35,7 +35,7 @@ def test_what_is_there(edits: Any) -> None:
     ("edits", "message"),
     [
         ({"deviceNodes": [{"path": "/dev/none"}]}, "host device '/dev/none': No such file or directory"),
-        ({"deviceNodes": [{"path": "/usr"}]}, "host device '/usr' is no block or character device and no pipe"),
+        ({"deviceNodes": [{"path": "/usr"}]}, "host device '/usr' is not a block device, a character device or a pipe"),
         (
             {"deviceNodes": [{"path": "/dev/none", "type": "c", "major": 1}]},
             "host device '/dev/none': No such file or directory",
