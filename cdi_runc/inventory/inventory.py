@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from cdi_runc.inventory.tree import Tree
 
 REPLICAS = "cdi-runc/replicas"  # annotations of a spec or a device: how many may have it at a time,
-SERVE = "cdi-runc/serve"  # and, with "false", that it is not offered
+SERVE = "cdi-runc/serve"  # and how it is offered: "false" for not at all, or one of these for no other way
+DEVICE_PLUGIN, DRA = "device-plugin", "dra"
 WITHOUT_HARDWARE = 100  # how many may have a device that is no hardware, as far as the spec says
 MAX_REPLICAS = 1000
 
@@ -51,6 +52,10 @@ class Item:
     def qualified(self) -> str:
         """The name by which an engine is asked for it."""
         return f"{self.kind}={self.name}"
+
+    def is_offered(self, way: str) -> bool:
+        """Whether it is offered that way, since nobody has said that it is only another."""
+        return self.annotations.get(SERVE, "true") in ("true", way)
 
 
 @dataclass(frozen=True)

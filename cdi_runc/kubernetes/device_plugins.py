@@ -17,6 +17,7 @@ from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
 from cdi_runc.inventory.ending import end
+from cdi_runc.inventory.inventory import DEVICE_PLUGIN
 from cdi_runc.inventory.serving import served, socket_identity, socket_name
 from cdi_runc.inventory.tree import Tree
 from cdi_runc.inventory.watching import Watch
@@ -106,7 +107,12 @@ class DevicePlugins:
             yield "cdi_plugin_allocations_total", {"resource": plugin.resource}, plugin.allocations
 
     async def _offer(self, inventory: Inventory) -> None:
-        names, faults = resource_names(inventory.kinds)
+        kinds = {
+            kind: offered
+            for kind, items in inventory.kinds.items()
+            if (offered := [item for item in items.values() if item.is_offered(DEVICE_PLUGIN)])
+        }
+        names, faults = resource_names(kinds)
         for kind, fault in faults.items():
             self._tell(kind, fault)
         gone = [self.plugins[kind] for kind in self.plugins.keys() - names.keys()]
@@ -115,7 +121,7 @@ class DevicePlugins:
         for kind, resource in names.items():
             if kind not in self.plugins:
                 self.plugins[kind] = Plugin(kind, resource)
-            self._tell(f"{kind} list", self.plugins[kind].update(inventory.kinds[kind].values()))
+            self._tell(f"{kind} list", self.plugins[kind].update(kinds[kind]))
             if kind not in self._tasks:
                 self._tasks[kind] = asyncio.create_task(self._keep(self.plugins[kind]))
                 self._tasks[kind].add_done_callback(self._ended)

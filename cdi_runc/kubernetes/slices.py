@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cdi_runc.inventory.inventory import DRA
 from cdi_runc.kubernetes.names import device_label
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def specs(inventory: Inventory, node: str, version: str, fields: frozenset[str] 
     devices = [
         _device(item, version, fields, taken.get(item.qualified, []))
         for item in inventory
-        if (TAINTS in fields or not item.fault) and (not item.parts or item.qualified in taken)
+        if item.is_offered(DRA) and (TAINTS in fields or not item.fault) and (not item.parts or item.qualified in taken)
     ]
     parts: list[Object] = [{"sharedCounters": chunk} for chunk in _chunks(sets, MAX_SETS_IN_SLICE)]
     more = any({TAINTS, COUNTERS} & (device.get("basic") or device).keys() for device in devices)

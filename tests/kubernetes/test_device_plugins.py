@@ -247,6 +247,15 @@ def test_all_of_two_gpus_is_not_offered_beside_them(node: Node) -> None:
     play(node, scene)
 
 
+def test_a_kind_for_claims_alone_is_no_resource(node: Node) -> None:
+    node.host.spec("nic.json", {"0": ["g0"]}, "vendor.com/nic", annotations={"cdi-runc/serve": "dra"})
+
+    async def scene(kubelet: Kubelet) -> None:
+        assert kubelet.registrations == [GPU]
+
+    play(node, scene)
+
+
 def test_shares_are_devices_of_their_own(node: Node) -> None:
     node.host.spec("gpu.json", {"0": ["g0"], "1": ["g1"]}, annotations={"cdi-runc/replicas": "2"})
 

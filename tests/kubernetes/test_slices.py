@@ -186,3 +186,9 @@ def test_fields_that_the_server_drops_are_known() -> None:
 def test_labels_lead_back() -> None:
     items = inventory(item("a_b"), item("a.b"))
     assert {each.name for each in labels(items).values()} == {"a_b", "a.b"}
+
+
+@pytest.mark.parametrize(("serve", "offered"), [("true", True), ("dra", True), ("device-plugin", False)])
+def test_what_is_offered_another_way_is_not_here(serve: str, offered: bool) -> None:
+    items = inventory(item("0", annotations={"cdi-runc/serve": serve}))
+    assert bool(devices(specs(items, "node-1", "v1"))) == offered

@@ -21,6 +21,7 @@ from typing import Any, Literal
 from cdi_runc import __version__
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.output import counted
+from cdi_runc.ctl.why.cluster import devices_reach_pods
 from cdi_runc.ctl.why.handover import runtime_behind
 from cdi_runc.engines import NAMES, journal, launcher, records
 from cdi_runc.engines import engine as engine_of
@@ -301,6 +302,7 @@ CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
     registrations_hold,
     engines_know_us,
     images_cannot_ask,
+    devices_reach_pods,
     snapshot_fresh,
     last_refusal,
     kernel_notes,

@@ -1,0 +1,57 @@
+"""Checks of a node of Kubernetes: does the kubelet know the devices, and do they reach the containers."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cdi_runc.ctl.output import counted
+from cdi_runc.engines import engine as engine_of
+from cdi_runc.engines.engine import EngineError
+from cdi_runc.inventory.inventory import DEVICE_PLUGIN, DRA, SERVE
+
+if TYPE_CHECKING:
+    from cdi_runc.ctl.why.health import Host, Result
+
+KUBELET = "/var/lib/kubelet"
+_ENGINES = ("containerd", "crio")
+
+
+def devices_reach_pods(host: Host) -> Iterator[Result]:
+    """The kubelet has the devices from one side only, and the engine does what it says."""
+    from cdi_runc.ctl.why.health import Result
+
+    if not os.path.exists(f"{KUBELET}/device-plugins/kubelet.sock"):
+        return
+    plugins = len(glob.glob(f"{KUBELET}/device-plugins/cdi-*.sock"))
+    driver = glob.glob(f"{KUBELET}/plugins_registry/cdi-runc-*-reg.sock")
+    if not plugins and not driver:
+        yield Result("ok", "kubernetes", "a kubelet is here, and cdi-node offers it nothing", "docs/kubernetes.md")
+        return
+    ways = [counted(plugins, "device plugin")] * bool(plugins) + ["the driver for claims"] * bool(driver)
+    yield Result("ok", "kubernetes", f"cdi-node offers the devices by {' and '.join(ways)}")
+    if plugins and driver:
+        for kind in sorted(set(_offered_twice(host))):
+            text = f"{kind} is offered by a device plugin and to claims: one device can go to two pods"
+            mend = f"set the annotation {SERVE} of its specs to {DEVICE_PLUGIN} or {DRA}"
+            yield Result("warning", "kubernetes", text, mend)
+    for name in _ENGINES:
+        try:
+            found = engine_of(name).find(None)
+        except EngineError:
+            continue  # not here, or another check tells of it
+        if found.cdi != "on":
+            text = f"{name} {found.version} drops the names of CDI devices without a word: claims have no effect"
+            mend = "switch CDI on in it, or give pods the runtime class cdi-runc (device plugins only)"
+            yield Result("warning", "kubernetes", text, mend)
+
+
+def _offered_twice(host: Host) -> Iterator[str]:
+    for spec in host.files.registry.specs.values():
+        for device in spec["devices"]:
+            annotations = {**spec.get("annotations", {}), **device.get("annotations", {})}
+            if annotations.get(SERVE, "true") == "true":
+                yield spec["kind"]
+                break
