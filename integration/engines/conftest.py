@@ -17,6 +17,14 @@ NEWER = Path(os.environ.get("CDI_RUNC_NEWER", "/var/cache/cdi-runc/engines-newer
 # Both further sources of requests are switched on, since Docker 20.10 has no other.
 SETTINGS = "requests:\n  mounts: /var/run/cdi-devices\n  env: CDI_DEVICES\n"
 
+# One device is for nobody, in the administrator's own words.
+POLICY = """\
+rules:
+- match: {device: "example.com/vault=*"}
+  action: deny
+  message: ask Ada for the vault
+"""
+
 
 @pytest.fixture(scope="session", params=["machine", "newer"])
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
@@ -45,6 +53,7 @@ def make_host(shared: Path, newer: bool) -> Host:
         pytest.skip(f"no machine to spoil can be made here: {error}")
     install_shim(host, newer)
     host.write("/etc/cdi-runc/config.yaml", SETTINGS)
+    host.write("/etc/cdi-runc/policy.yaml", POLICY)
     return host
 
 

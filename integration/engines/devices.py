@@ -15,6 +15,7 @@ WRONG = {
     "unknown": ("example.com/widget=none", ["example.com/widget=none"]),
     "conflict": ("example.com/gadget=same", ["example.com/gadget=same", "/gadget.json", "/same-gadget.json"]),
     "broken spec": ("example.com/wreck=one", ["example.com/wreck=one", "/etc/cdi/wreck.yaml:5"]),
+    "denied": ("example.com/vault=one", ["ask Ada for the vault", "/etc/cdi-runc/policy.yaml:2"]),
 }
 
 # How often each edit of the widget must stand in the config.json that the runtime got: never twice.
