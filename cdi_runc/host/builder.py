@@ -16,7 +16,7 @@ if __name__ == "__main__":
 from cdi_runc.cdi.errors import CDIError
 from cdi_runc.cdi.registry import Registry
 from cdi_runc.cdi.spec import load_spec, parse_spec
-from cdi_runc.host import reading, snapshot
+from cdi_runc.host import policy, reading, snapshot
 
 if TYPE_CHECKING:
     from cdi_runc.cdi.types import Spec
@@ -109,7 +109,7 @@ def _assembled(files: "Reading", registry: Registry, began: int) -> bytes:
         )
     )
     stamps = [(path, files.known(path)) for path in (files.config, files.policy_path)]
-    settings = files.settings | {"policy": files.policy}
+    settings = files.settings | {"policy": policy.packed(files.policy)}
     head = marshal.dumps((stamps, list(files.folders()), settings, began, index, aside), MARSHAL)
     sizes = f"{len(head):x} {snapshot.checksum(head):x}".ljust(snapshot.SIZES).encode()
     return snapshot.MAGIC + sizes + head + b"".join(parts)

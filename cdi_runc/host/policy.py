@@ -6,6 +6,7 @@ Slow (YAML, JSON schema), so the shim sees it through its snapshot. Knows nothin
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import stat
 from collections.abc import Iterator
@@ -20,7 +21,9 @@ from cdi_runc.cdi.spec import read_file
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.host.settings import UniqueKeys, check
 
-Policy = dict[str, Any]  # `rules`, in the form that shim/policy.py takes, and `fault`
+Policy = dict[str, Any]  # `rules` and `fault`
+
+MARSHAL = 4  # the form that all versions of Python know since 3.4
 
 NONE: Policy = {"rules": [], "fault": ""}
 _GLOBS = ("device", "namespace", "pod", "container", "image", "runtime", "engine")
@@ -55,6 +58,19 @@ def read(path: str) -> Policy:
         return NONE
     except SettingsError as fault:
         return {"rules": [], "fault": str(fault)}
+
+
+def packed(policy: Policy) -> Policy:
+    """The policy as the shim takes it: of each rule, how a device must begin for it, and the rule in marshal's form.
+
+    So a container pays only for the rules that may be about its devices.
+    """
+    rules = [(_beginnings(rule["match"]), marshal.dumps(rule, MARSHAL)) for rule in policy["rules"]]
+    return {**policy, "rules": rules}
+
+
+def _beginnings(match: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(glob[0] for glob in match.get("device", [("",)]))
 
 
 def idle_rules(rules: list[dict[str, Any]]) -> Iterator[str]:

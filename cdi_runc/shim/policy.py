@@ -4,6 +4,8 @@ The rules come checked and compiled in the snapshot (host/policy.py). Knows what
 nothing of devices but their names and edits.
 """
 
+import marshal
+
 from cdi_runc.cdi.edits import has_user_namespace
 from cdi_runc.shim.errors import ShimError
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     Glob = tuple[str, ...]  # the parts of a pattern between its stars
     Rule = Mapping[str, Any]  # place, action, message, match, limits
+    Packed = tuple[tuple[str, ...], bytes]  # how a device begins that the rule is about, and the rule
 
 # Where the annotations of engines have a pod's names: containerd's CRI, CRI-O.
 NAMES = {
@@ -81,15 +84,19 @@ class Container:
 
 
 def judged(
-    requests: "Sequence[Request]", container: Container, rules: "Sequence[Rule]", audit: "Callable[[str], None]"
+    requests: "Sequence[Request]", container: Container, rules: "Sequence[Packed]", audit: "Callable[[str], None]"
 ) -> "dict[str, Rule]":
     """The rule that allows each device, by the device's name; none for a device that no rule is about.
 
-    audit: is told in one line of a request that a rule wants to be told of. Raises ShimError for one that is denied.
+    rules: packed, see host/policy.py. audit: is told in one line of a request that a rule wants to be told of. Raises
+    ShimError for one that is denied.
     """
     allowed: dict[str, Rule] = {}
     for request in requests:
-        for rule in rules:
+        for beginnings, data in rules:
+            if not request.name.startswith(beginnings):
+                continue
+            rule = marshal.loads(data)
             if not _matches(rule["match"], request, container):
                 continue
             if rule["action"] == "allow":

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cdi_runc.host.policy import read
+from cdi_runc.host.policy import packed, read
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.policy import Container, judged, limited, matches
 from cdi_runc.shim.requests import Request
@@ -27,6 +27,10 @@ def rules(directory: Path, *given: dict[str, Any]) -> Any:
     found = read(str(path))
     assert found["fault"] == ""
     return found["rules"]
+
+
+def pack(given: Any) -> Any:
+    return packed({"rules": given})["rules"]
 
 
 def container(config: dict[str, Any], command: str = "create") -> Container:
@@ -84,10 +88,10 @@ def test_conditions(tmp_path: Path, match: Any, config: Any, holds: bool) -> Non
     given = rules(tmp_path, {"match": match, "action": "deny", "message": "no"})
     request = Request("v.com/gpu=0", "annotation", "cdi.k8s.io/x")
     if not holds:
-        assert judged([request], container(config), given, print) == {}
+        assert judged([request], container(config), pack(given), print) == {}
         return
     with pytest.raises(ShimError) as denied:
-        judged([request], container(config), given, print)
+        judged([request], container(config), pack(given), print)
     assert str(denied.value) == f"v.com/gpu=0: no ({given[0]['place']})"
 
 
@@ -100,10 +104,10 @@ def test_the_first_rule_decides_and_audit_goes_on(tmp_path: Path) -> None:
     )
     told: list[str] = []
     request = Request("v.com/gpu=0", "mount", "/x")
-    assert judged([request], container({}), given, told.append) == {"v.com/gpu=0": given[1]}
+    assert judged([request], container({}), pack(given), told.append) == {"v.com/gpu=0": given[1]}
     assert told == [f"v.com/gpu=0: asked for by mount /x ({given[0]['place']})"]
     with pytest.raises(ShimError, match=r"v\.com/gpu=1: denied by the policy"):
-        judged([Request("v.com/gpu=1", "mount", "/x")], container({}), given, told.append)
+        judged([Request("v.com/gpu=1", "mount", "/x")], container({}), pack(given), told.append)
 
 
 EDITS: Any = {
