@@ -49,7 +49,9 @@ class Bench:
             "4 Jetson specs, a small device": make_host(root / "four", four, hosts.SMALL),
             "1 Jetson spec": make_host(root / "jetson", {"j.yaml": jetsons["jetson0.yaml"]}, device),
             "4 Jetson specs": make_host(root / "jetsons", jetsons, device),
+            "1 small spec, a policy of 200 rules": make_host(root / "policy", {"v.json": small_spec()}, hosts.SMALL),
         }
+        hosts.write_policy(root / "policy", rules=200)
 
     def call(self, host: Host, *args: str) -> list[str]:
         """The shim's command line over the stub."""
@@ -89,6 +91,7 @@ class Bench:
             nothing.name: 2.5,
             **{case.name: python_ms + 3 for case in creates[:2]},
             **{case.name: one + 1 for case in creates[2:4]},
+            creates[-1].name: one + 0.1,
             hook.name: one + 2,
         }
         rows: list[Row] = [(name, ms, limits.get(name)) for name, ms in added.items() if name != "stub"]

@@ -80,6 +80,18 @@ def _made_up_jetson() -> str:
     return yaml.safe_dump(spec, sort_keys=False)
 
 
+def write_policy(root: Path, rules: int) -> None:
+    """A policy of so many rules, of which the last is the only one that is about the devices of the host."""
+    others = [
+        {"match": {"device": f"vendor{number}.com/gpu=*", "namespace": ["ml", "ci-*"]}, "action": "deny"}
+        for number in range(rules - 1)
+    ]
+    last = {"match": {"device": "*", "through": "annotation"}, "action": "allow", "limits": {"hooks": ["/bin/*"]}}
+    path = root / "policy.yaml"
+    path.write_text(yaml.safe_dump({"rules": [*others, last]}))
+    path.chmod(0o644)
+
+
 def a_device_of(spec: str) -> str:
     """The qualified name of a spec's first device."""
     found = yaml.safe_load(spec)
