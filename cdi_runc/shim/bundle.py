@@ -62,13 +62,18 @@ class Config:
         self._document.value = self.data if data is None else data
         return self._document.text()
 
-    def replace(self) -> None:
+    def replace(self, kept: str = "") -> None:
         """Put a file with the data as they are now in the place of the old one. It keeps mode, owner, ACLs and xattrs.
 
         By rename in one directory: whoever looks, or whoever kills us, finds the old file or the new one, as a whole.
         Another hard link to the old file keeps the old data. Raises ConfigError, and then the old file is still there.
+        kept: the name of a copy beside it, for us alone.
         """
-        self._put(self.text().encode("ascii"))
+        data = self.text().encode("ascii")
+        if kept:
+            self.remove(kept)
+            self._create(kept, data)
+        self._put(data)
 
     def restore(self) -> "dict[str, object]":
         """Put back what was read, in the same way, and give its data."""

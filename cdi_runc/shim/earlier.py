@@ -44,9 +44,8 @@ def replace(config: "Config", before: "Object", made: "Object") -> None:
         config.link(kept_before)
     elif before != config.beside(kept_before):
         config.keep(kept_before, before)
-    config.keep(kept_after, made)
     config.data = made
-    config.replace()
+    config.replace(kept_after)
     if made == before:
         forget(config)
 

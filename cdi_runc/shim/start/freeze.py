@@ -4,6 +4,7 @@ Looking up two dozen .pyc files one by one would cost 2 ms at every container. S
 installation, and by the first start after a source has changed.
 """
 
+import ast
 import marshal
 import sys
 from importlib.util import MAGIC_NUMBER
@@ -76,7 +77,34 @@ def freeze(checked: bool = True) -> None:
 
 
 def _compiled(path: Path) -> CodeType:
-    return _bare(compile(path.read_text("utf-8"), str(path), "exec", optimize=2))  # 2: no docstrings
+    tree = _Untyped().visit(ast.parse(path.read_text("utf-8")))
+    return _bare(compile(tree, str(path), "exec", optimize=2))  # 2: no docstrings
+
+
+class _Untyped(ast.NodeTransformer):
+    """Takes out what only a type checker reads: a tenth of the code, and of the time to load and to execute it."""
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        """Without its type."""
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # the name that ast looks for
+        """Without the type of what it returns."""
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        """An assignment without a type; nothing where there was only the type."""
+        if node.value is None:
+            return ast.copy_location(ast.Pass(), node)
+        return self.generic_visit(ast.copy_location(ast.Assign([node.target], node.value), node))
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        """Nothing where it is `if TYPE_CHECKING`."""
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" and not node.orelse:
+            return ast.copy_location(ast.Pass(), node)
+        return self.generic_visit(node)
 
 
 def _bare(code: CodeType) -> CodeType:

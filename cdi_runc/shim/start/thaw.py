@@ -6,7 +6,6 @@ source has changed, or where someone wants tracebacks, for which the frozen code
 
 import _imp
 import _signal  # type: ignore[import-not-found]
-import gc
 import posix
 import sys
 
@@ -35,7 +34,9 @@ def is_stale() -> bool:
     return False
 
 
-gc.disable()  # nothing that is made here is garbage before exec
+SimpleNamespace: "Any" = type(sys.implementation)
+# Past the import system, as `_json` below: it takes longer than all else here.
+_imp.create_builtin(SimpleNamespace(name="gc", origin=None)).disable()  # nothing that is made is garbage before exec
 if callable(_signal.getsignal(_signal.SIGINT)):  # Python's own handler, which would print a traceback
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
@@ -45,7 +46,6 @@ if b"CDI_RUNC_DEBUG" in posix.environ or is_stale():
         exec(compile(source.read(), __file__, "exec"))  # noqa: S102  # which ends this process
 
 # The import system would look for this one through two directories, which takes longer than loading it (0.25 ms).
-SimpleNamespace: "Any" = type(sys.implementation)
 spec = SimpleNamespace(name="_json", origin=sys.path[-1] + "/_json" + _imp.extension_suffixes()[0])
 try:
     sys.modules["_json"] = _imp.create_dynamic(spec)
@@ -53,13 +53,16 @@ try:
 except ImportError:
     sys.modules.pop("_json", None)  # it is built in, or elsewhere: jsontext.py finds it
 
+modules, Module = sys.modules, type(sys)
 for name, path, _, code in frozen:
-    module = type(sys)(name)
+    modules[name] = module = Module(name)
     module.__file__ = path
-    if path[-12:] == "/__init__.py":
-        module.__path__ = [path[:-12]]
-    sys.modules[name] = module
     exec(code, module.__dict__)  # noqa: S102
+
+# Only now, since the import system looks more closely at what is imported from a package.
+for name, path, stamp, code in frozen:  # noqa: B007
+    if path[-12:] == "/__init__.py":
+        modules[name].__path__ = [path[:-12]]
 
 from cdi_runc.shim.main import main  # noqa: E402
 

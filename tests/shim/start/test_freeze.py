@@ -60,6 +60,15 @@ def test_the_hot_modules_say_so_and_no_others() -> None:
     assert named - {"cdi_runc.shim.start.thaw"} == set(freeze.HOT) - packages
 
 
+def test_what_only_a_type_checker_reads_is_not_frozen(call: list[str], tmp_path: Path) -> None:
+    imported(call, tmp_path)  # freezes the modules
+    assert not {
+        word
+        for word in (b"collections.abc", b"Callable", b"__annotations__")
+        if word in freeze.frozen_path().read_bytes()
+    }
+
+
 def test_every_hot_module_is_frozen_after_those_that_it_imports() -> None:
     command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(freeze.LIB)!r})\n"]
     command[-1] += "import cdi_runc.shim.main\nprint(*[name for name in sys.modules if name.startswith('cdi_runc')])"
