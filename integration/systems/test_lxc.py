@@ -278,3 +278,62 @@ def test_files_are_as_before(lxc: Lxc, cdictl: Cdictl) -> None:
 def test_the_hosts_own_nodes_stay_as_they_are(lxc: Lxc) -> None:
     assert stat.S_IMODE(os.stat("/dev/zero").st_mode) == 0o666
     assert os.stat("/dev/zero").st_uid == 0
+
+
+def test_a_plain_users_container(host: Host, cdictl: Cdictl, board: Board) -> None:
+    """With cgroups that were delegated to the user. The bundle is beside the container's config."""
+    need(host, "lxc-start")
+    if not host.has("newuidmap") or not os.path.ismount("/sys/fs/cgroup/devices"):
+        pytest.skip("no newuidmap, or no cgroups of version 1 to delegate")
+    home = "/home/plain/.local/share/lxc/c"
+    make_root(host.path(home) / "rootfs")
+    host.write(f"{home}/rootfs/probe", f"exec > /said 2>&1\n{PROBE}\nsleep 0.3\n")
+    lines = [
+        "lxc.include = /usr/share/lxc/config/common.conf",
+        "lxc.include = /usr/share/lxc/config/userns.conf",
+        *(f"lxc.idmap = {kind} 0 200000 65536" for kind in "ug"),
+        f"lxc.rootfs.path = dir:{home}/rootfs",
+        "lxc.net.0.type = empty",
+        "lxc.init.cmd = /bin/sh /probe",
+        "lxc.environment = PATH=/bin",
+    ]
+    host.write(f"{home}/config", "\n".join(lines) + "\n" + ASKS)
+    cgroup = f"cdi-runc-plain-{os.getpid()}"
+    host.write("/root/as-plain", AS_PLAIN)
+    cdictl("engine", "enable", "lxc")
+    board.forget()
+    try:
+        done = host.run("sh", "-e", "/root/as-plain", home, cgroup, timeout=40)
+        assert done.returncode == 0, done.stderr
+        said = report(host.path(f"{home}/rootfs/said").read_text())
+        assert (said["node"], said["opens"], said["options"]) == ("1:5", "yes", WITH["options"])
+        assert sorted(board.states()) == sorted(STATUS)
+        log = host.path("/home/plain/.local/state/cdi-runc/lxc.log").read_text()
+        assert "lxc/c info pre-start: example.com/board=one is asked for" in log
+        assert host.run("ls", "-A", home).stdout.split() == ["config", "rootfs"]
+    finally:
+        cdictl("engine", "disable", "lxc")
+        host.run("sh", "-c", f"find /sys/fs/cgroup/*/{cgroup} -depth -type d -exec rmdir {{}} +")
+
+
+# $1: the container's directory, $2: the name of a cgroup.
+AS_PLAIN = """
+id plain > /dev/null 2>&1 || useradd --uid 1234 plain
+for name in subuid subgid; do printf 'root:100000:65536\\nplain:200000:65536\\n' > /etc/$name; done
+mkdir -p /run/user/1234
+chown -R plain /home/plain /run/user/1234
+chmod 755 /home/plain
+chmod -R o+x /home/plain/.local
+chown -R 200000:200000 "$1/rootfs"
+for controller in /sys/fs/cgroup/*/; do
+    [ -e "$controller/cgroup.procs" ] || continue
+    mkdir -p "$controller/$2"
+    if [ -e "$controller/cpuset.cpus" ]; then
+        cat "$controller/cpuset.cpus" > "$controller/$2/cpuset.cpus"
+        cat "$controller/cpuset.mems" > "$controller/$2/cpuset.mems"
+    fi
+    chown -R plain "$controller/$2"
+    echo $$ > "$controller/$2/cgroup.procs"
+done
+exec runuser --user plain -- env HOME=/home/plain XDG_RUNTIME_DIR=/run/user/1234 lxc-start --foreground --name c
+"""

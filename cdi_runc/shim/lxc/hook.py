@@ -14,7 +14,6 @@ from cdi_runc.host import places
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.lxc import oci_hooks, plan, record
-from cdi_runc.shim.lxc.config import LxcConfig
 from cdi_runc.shim.outcome import outcome
 from cdi_runc.shim.requests import requested
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cdi_runc.cdi.injection import Group
+    from cdi_runc.shim.lxc.config import LxcConfig
     from cdi_runc.shim.requests import Request
 
     Resolve = Callable[[str], Sequence[Group]]
@@ -98,6 +98,8 @@ def names_in(asked: str) -> list[str]:
 
 
 def _pre_start(container: Container, resolve: "Resolve") -> None:
+    from cdi_runc.shim.lxc.config import LxcConfig  # which no later stage needs
+
     config = LxcConfig(container.config_file)
     asked = config.environment.get(VARIABLE, "")
     if not asked:
@@ -131,7 +133,7 @@ def _nodes(config: "Mapping[str, Any]", groups: "Sequence[Group]", mapped: bool)
     return nodes
 
 
-def _lacking(config: LxcConfig, made: "Mapping[str, Any]", mapped: bool) -> list[str]:
+def _lacking(config: "LxcConfig", made: "Mapping[str, Any]", mapped: bool) -> list[str]:
     """What the devices bring and no hook can give, as far as the container's config has it not."""
     process, linux = made.get("process", {}), made.get("linux", {})
     lines = []
