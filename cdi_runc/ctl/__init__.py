@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from cdi_runc import CDIError, __version__
-from cdi_runc.ctl.options import OUTPUTS, Options
+from cdi_runc.ctl.commands import Group, config_option, output_option, prepared, spec_dir_option
 from cdi_runc.ctl.output import echo_aside
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.errors import ShimError
@@ -28,6 +28,7 @@ SECTIONS = {
         "classes": "look.kinds:classes",
         "specs": "look.files:specs",
         "dirs": "look.files:dirs",
+        "resolve": "look.resolve:resolve",
         "watch": "look.watch:watch",
     },
     "Find out why": {
@@ -53,6 +54,7 @@ SECTIONS = {
         "schema": "about:schema",
         "version": "about:version",
         "completion": "about:completion",
+        "help": "about:help_",
     },
 }
 MAX_MESSAGE = 2000  # of an error: enough for all that somebody will read
@@ -60,7 +62,7 @@ MAX_MESSAGE = 2000  # of an error: enough for all that somebody will read
 COMMANDS = {name: place for section in SECTIONS.values() for name, place in section.items()}
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group whose commands are imported when they are asked for, and whose faults are one line each."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -73,28 +75,21 @@ class Commands(click.Group):
             return None
         module, _, function = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(f"cdi_runc.ctl.{module}"), function)
-        return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """The command that the words name; one that is not there is answered with the nearest that is."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
+        return prepared(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands under their headings."""
         for heading, names in SECTIONS.items():
             with formatter.section(heading):
-                found = ((name, self.get_command(ctx, name)) for name in names)
-                formatter.write_dl([(name, command.get_short_help_str(60)) for name, command in found if command])
+                formatter.write_dl(list(self.sentences(ctx, names)))
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run the command line `args` and exit with its status."""
         _open_what_is_closed()
+        if "_CDICTL_COMPLETE" in os.environ:  # a shell asks, by the script that `cdictl completion` printed
+            from cdi_runc.ctl import completion
+
+            completion.install()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
@@ -156,19 +151,13 @@ def _fail(message: str, status: int = 1) -> int:
     return status
 
 
-@click.command(cls=Commands, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="cdictl %(version)s")
-@click.option(
-    "--spec-dir", "spec_dirs", multiple=True, metavar="DIR", help="Where CDI specs are; may be repeated, the last wins."
-)
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Settings of cdi-runc to use instead of /etc/cdi-runc/config.yaml.",
-)
-@click.option("-o", "--output", type=click.Choice(OUTPUTS), default="table", help="Form of the output.")
-@click.pass_context
-def main(ctx: click.Context, spec_dirs: tuple[str, ...], config: str | None, output: str) -> None:
-    """See, check, explain and edit CDI devices, and the container engines that know nothing of them."""
-    ctx.obj = Options(spec_dirs, config, output)
+def main() -> None:
+    """See, check, explain and edit CDI devices, and the container engines that know nothing of them.
+
+    --spec-dir, --config and -o may also stand after the command, except --config after inject and engine, where it is
+    the file that these are about."""
+
+
+main.params += [spec_dir_option(), config_option(), output_option()]

@@ -1,10 +1,11 @@
-"""`cdictl schema`, `version` and `completion`: what programs and shells want to know of cdictl itself."""
+"""`cdictl schema`, `version`, `completion` and `help`: what programs and shells want to know of cdictl itself."""
 
 import platform
 from typing import Any
 
 import click
 
+from cdi_runc.ctl.commands import Context
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data, echo_table
 
@@ -13,7 +14,7 @@ from cdi_runc.ctl.output import echo_data, echo_table
 @click.argument("what", type=click.Choice(["spec", "settings", "recipe"]), default="spec")
 @output_option("json", "yaml")
 def schema(what: str, output: str) -> None:
-    """Print the JSON schema of CDI specs, of cdi-runc's settings, or of the recipes of cdictl generate."""
+    """Print the JSON schema of CDI specs, of settings or of recipes."""
     if what == "spec":
         from cdi_runc import schema as spec_schema
 
@@ -53,8 +54,35 @@ def completion(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
+    from cdi_runc.ctl.completion import install
+
+    install()
     made: Any = get_completion_class(shell)
     click.echo(made(ctx.find_root().command, {}, "cdictl", "_CDICTL_COMPLETE").source())
+
+
+def _complete_command(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names of cdictl's commands that begin so, for the shell."""
+    root = ctx.find_root()
+    return [name for name in root.command.list_commands(root) if name.startswith(incomplete)]  # type: ignore[attr-defined]
+
+
+@click.command("help")
+@click.argument("words", nargs=-1, metavar="[COMMAND]...", shell_complete=_complete_command)
+@click.pass_context
+def help_(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """Show the help of cdictl or of a command.
+
+    `cdictl help spec new` is the same as `cdictl spec new --help`."""
+    shown = ctx.find_root()
+    for word in words:
+        group = shown.command
+        if not isinstance(group, click.Group):
+            raise click.UsageError(f"{shown.command_path} has no commands of its own", shown)
+        name, command, _ = group.resolve_command(shown, [word])
+        assert command
+        shown = Context(command, info_name=name, parent=shown)
+    click.echo(shown.get_help())
 
 
 def versions(options: Options) -> dict[str, str]:
@@ -68,7 +96,7 @@ def versions(options: Options) -> dict[str, str]:
 
     found = {"cdi-runc": __version__, "CDI": CURRENT_VERSION, "kernel": platform.release()}
     found["python"] = platform.python_version()
-    for package in ("click", "PyYAML", "jsonschema", "rich", "ruamel.yaml", "tomlkit"):
+    for package in ("click", "PyYAML", "jsonschema", "ruamel.yaml", "tomlkit"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from cdi_runc.ctl.commands import Group
 from cdi_runc.ctl.engine_rows import engine_cells, engine_row, status_row
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data, echo_table
@@ -28,7 +29,9 @@ from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import Engine, EngineError, Found, NewRuntime, NotInstalled, is_root
 
 _ENGINE = click.argument("name", metavar="ENGINE", type=click.Choice(NAMES))
-_CONFIG = click.option("--config", metavar="PATH", help="The engine's config file, if it isn't where it usually is.")
+_CONFIG = click.option(
+    "--config", metavar="PATH", type=click.Path(), help="The engine's config file, if it isn't where it usually is."
+)
 _RUNTIME = click.option("--runtime-name", default="cdi-runc", show_default=True, help="The engine's name for it.")
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing, print what would change as a diff.")
 _NATIVE = click.option("--native", is_flag=True, help="The engine's own CDI instead, where it has one.")
@@ -51,9 +54,11 @@ def _plainly(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-@click.group()
+@click.group(cls=Group)
 def engine() -> None:
-    """Register cdi-runc with Docker, Podman, containerd, CRI-O, k3s, RKE2, LXC or Incus."""
+    """Register cdi-runc with the container engines of this host.
+
+    These are Docker, Podman, containerd, CRI-O, nerdctl, k3s, RKE2, LXC and Incus."""
 
 
 @engine.command(name="list")
@@ -77,7 +82,9 @@ def list_(output: str) -> None:
 @output_option("table", "json", "yaml")
 @_plainly
 def status(names: tuple[str, ...], output: str) -> None:
-    """Show where cdi-runc is registered, whether the files are as we left them, and whether the engine knows it.
+    """Show where cdi-runc is registered.
+
+    That is: whether the files are as we left them, and whether the engine knows it.
 
     The exit status is 1 if a named ENGINE has no registration.
     """
@@ -103,10 +110,19 @@ def status(names: tuple[str, ...], output: str) -> None:
 @_ENGINE
 @_HOOKS
 @_RUNTIME
-@click.option("--wrap", default="runc", show_default=True, metavar="runc|crun|PATH", help="The runtime behind it.")
+@click.option(
+    "--wrap",
+    default="runc",
+    show_default=True,
+    metavar="runc|crun|PATH",
+    type=click.Path(),
+    help="The runtime behind it.",
+)
 @click.option("--set-as-default", is_flag=True, help="Use it for containers that name no runtime.")
 @_CONFIG
-@click.option("--drop-in", metavar="PATH", help="Write to this file, where the engine reads such files.")
+@click.option(
+    "--drop-in", metavar="PATH", type=click.Path(), help="Write to this file, where the engine reads such files."
+)
 @_NATIVE
 @_DRY_RUN
 @_RESTART
@@ -203,7 +219,9 @@ def disable(
     restart: bool,
     force: bool,
 ) -> None:
-    """Take cdi-runc out of ENGINE's files, and put back what was there before."""
+    """Take cdi-runc out of ENGINE's files.
+
+    What was there before comes back."""
     if native:
         _refuse_beside_native("runtime_name")
     directory = journal.state_directory() if dry_run else _recovered()
@@ -249,7 +267,9 @@ def test(
     image: str | None,
     output: str,
 ) -> None:
-    """Start a throw-away container with a harmless device through ENGINE, and say what works."""
+    """Start a container with a harmless device, and say what works.
+
+    ENGINE starts it; nothing of it is left behind."""
     from cdi_runc.engines.trials import trial
 
     name = _with_hooks(name, hooks)

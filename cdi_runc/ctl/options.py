@@ -1,4 +1,4 @@
-"""What all commands share: the options that stand before the command, and what follows from them."""
+"""The options that all commands share, and what follows from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OUTPUTS = ("table", "json", "yaml")
 
 @dataclass(frozen=True)
 class Options:
-    """The options before the command. `config` is the settings file of cdi-runc, None for the usual one."""
+    """The options of all commands. `config` is the settings file of cdi-runc, None for the usual one."""
 
     spec_dirs: Sequence[str] = ()
     config: str | None = None
@@ -93,10 +93,8 @@ def output_option(*forms: str) -> Callable[[Callable[..., Any]], Callable[..., A
 
 def complete_device(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The names of devices that begin so, for the shell that completes a command line."""
-    above: Any = (ctx.parent and ctx.parent.params) or {}
-    options = Options(above.get("spec_dirs") or (), above.get("config"))
     try:
-        names = options.known().names
+        names = (ctx.find_object(Options) or Options()).known().names
     except SettingsError:
         return []
     return sorted(name for name in names if name.startswith(incomplete))

@@ -1,6 +1,6 @@
 """Plain data and lines written out for people and for programs. Knows nothing of what they mean.
 
-On a terminal tables are rich's, fitted to its width; in a pipe they are plain columns that nothing cuts or colours.
+Tables are columns as wide as they need, also on a narrow terminal: it wraps the lines, and names and paths stay whole.
 """
 
 import os
@@ -38,9 +38,6 @@ def echo_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write rows of text under their heads, in columns as wide as they need."""
     lines = [head, *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    if sum(widths) + 2 * len(widths) > columns():
-        _echo_fitted(lines)
-        return
     for number, line in enumerate(lines):
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         click.echo(text if number else painted(text, "head"))
@@ -73,7 +70,8 @@ def printable(text: str) -> str:
 
 def painted(text: str, style: str) -> str:
     """The text in one of the STYLES, which click takes off again where nobody sees it (https://no-color.org)."""
-    return text if os.environ.get("NO_COLOR") else click.style(text, **STYLES[style])
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else click.style(text, **STYLES[style])
 
 
 def counted(number: int, thing: str) -> str:
@@ -89,17 +87,3 @@ def counted(number: int, thing: str) -> str:
 def columns() -> int:
     """The width of the terminal, and where there is none, more than any line has."""
     return max(shutil.get_terminal_size().columns, 40) if sys.stdout.isatty() else sys.maxsize
-
-
-def _echo_fitted(lines: Sequence[Sequence[str]]) -> None:
-    """A table in which long cells are folded, since a terminal would fold the lines."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="" if os.environ.get("NO_COLOR") else "bold")
-    for name in lines[0]:
-        table.add_column(name, overflow="fold")
-    for line in lines[1:]:
-        table.add_row(*map(Text, line))
-    Console(highlight=False).print(table)

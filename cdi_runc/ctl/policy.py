@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cdi_runc.ctl.commands import Group
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import counted, echo_aside, echo_data, echo_folded, echo_table, painted
 from cdi_runc.host import policy as policy_file
@@ -31,7 +32,7 @@ MARKS = {
 }
 
 
-@click.group()
+@click.group(cls=Group)
 def policy() -> None:
     """Say who may have which device: policy.yaml."""
 

@@ -15,9 +15,9 @@ from cdi_runc.ctl.output import counted
 @click.option("--if-stale", is_flag=True, help="Only if the one that is kept is not up to date.")
 @click.pass_obj
 def refresh(options: Options, if_stale: bool) -> None:
-    """Read the specs anew, and keep what they say for the containers to come.
+    """Read the specs anew for the containers to come.
 
-    It is what the first container after a change does; nothing goes wrong without it."""
+    What they say is kept. It is what the first container after a change does; nothing goes wrong without it."""
     if options.spec_dirs:
         raise click.UsageError("--spec-dir is for looking only: the snapshot is of the directories in config.yaml")
     said: list[str] = []

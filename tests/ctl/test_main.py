@@ -26,7 +26,7 @@ def test_every_command_is_in_the_help_and_has_its_own(command: str) -> None:
 @pytest.mark.parametrize(
     ("args", "complaint"),
     [
-        ([], "cdictl: Missing command. (see cdictl --help)"),
+        (["-o", "json"], "cdictl: Missing command. (see cdictl --help)"),
         (["divices"], "cdictl: No such command 'divices'"),
         (["devices", "--no-such"], "cdictl: No such option"),
         (["devices", "-o", "xml"], "cdictl: Invalid value for '-o'"),

@@ -29,6 +29,7 @@ def test_the_schema_is_one() -> None:
         ["devices"],
         ["devices", "-v"],
         ["device", "vendor.com/nic=0"],
+        ["resolve", "vendor.com/nic=*"],
         ["vendors"],
         ["classes"],
         ["specs"],

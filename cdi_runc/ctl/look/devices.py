@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cdi_runc.ctl.names import is_pattern
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, echo_table, painted, printable
 
 if TYPE_CHECKING:
-    pass
+    from cdi_runc.host.known import Known
 
 
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=complete_device)
 @click.option("-v", "--verbose", is_flag=True, help="Also what each device brings, and which files it shadows.")
-@output_option("table", "json", "yaml")
-@click.pass_obj
-def devices(options: Options, patterns: tuple[str, ...], verbose: bool, output: str) -> None:
+@output_option("table", "json", "yaml", "name")
+@click.pass_context
+def devices(ctx: click.Context, patterns: tuple[str, ...], verbose: bool, output: str) -> None:
     """List the devices there are.
 
-    PATTERN is a part of a name, or has * or ? in it. What is wrong with the specs is said on standard error, or stands
-    in the data."""
+    PATTERN is a part of a name, or has *, ? or [ in it. The exit status is 1 if no device has such a name. What is
+    wrong with the specs is said on standard error, or is in the data. `-o name` prints one name on each line."""
+    options = ctx.find_object(Options) or Options()
     known = options.spec_files() if verbose else options.known()
     names = sorted(name for name in known.names if matches(name, patterns))
     rows: list[dict[str, Any]] = [{"name": name, "path": found[0]} for name in names if (found := known.find(name))]
@@ -34,17 +36,28 @@ def devices(options: Options, patterns: tuple[str, ...], verbose: bool, output: 
         hidden = shadowed(known.registry)  # type: ignore[attr-defined]  # it is the spec files
         for row in rows:
             row |= {"edits": _counts(known.find(row["name"])), "shadows": hidden.get(row["name"], [])}
-    if output != "table":
+    if output == "name":
+        for name in names:
+            click.echo(name)
+    elif output != "table":
         echo_data({"devices": rows, "conflicts": dict(known.conflicts), "errors": dict(known.refused)}, output)
-        return
+    elif rows or not patterns:
+        _echo_devices(rows, verbose)
+    if output in ("table", "name"):
+        for line in known.refused.values():
+            echo_aside(line)
+        if patterns and not rows:
+            echo_aside(_none_there(patterns, known))
+    ctx.exit(1 if patterns and not rows else 0)
+
+
+def _echo_devices(rows: Sequence[Mapping[str, Any]], verbose: bool) -> None:
     if verbose:
         echo_table(
             ("DEVICE", "EDITS", "SPEC FILE"), [(row["name"], _summary(row["edits"]), _place(row)) for row in rows]
         )
     else:
         echo_table(("DEVICE", "SPEC FILE"), [(row["name"], row["path"]) for row in rows])
-    for line in known.refused.values():
-        echo_aside(line)
 
 
 @click.command()
@@ -85,8 +98,16 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     (True, False)
     """
     return not patterns or any(
-        fnmatchcase(name, pattern) if set(pattern) & set("*?[") else pattern in name for pattern in patterns
+        fnmatchcase(name, pattern) if is_pattern(pattern) else pattern in name for pattern in patterns
     )
+
+
+def _none_there(patterns: Sequence[str], known: Known) -> str:
+    """What is said where nothing fits the patterns."""
+    from cdi_runc.host.missing import nearest
+
+    hint = nearest(patterns[0], known.names) if len(patterns) == 1 else ""
+    return f"no device matches {' or '.join(patterns)}{hint}"
 
 
 def _counts(found: Any) -> dict[str, int]:

@@ -66,8 +66,15 @@ def complete_word(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.option("--diff", "mode", flag_value="diff", help="Show what --write would change.")
 @click.option("--watch", "mode", flag_value="watch", help="Write, and again after each change, until interrupted.")
 @click.option("--explain", metavar="NAME", help="Say why a device, a kind or a recipe gives what it gives.")
-@click.option("--output-dir", metavar="DIR", help=f"Where the files are; {OUTPUT_DIRECTORY} below the root without it.")
-@click.option("--root", metavar="DIR", default="/", help="Look at /sys, /proc and /dev below this directory.")
+@click.option(
+    "--output-dir",
+    metavar="DIR",
+    type=click.Path(),
+    help=f"Where the files are; {OUTPUT_DIRECTORY} below the root without it.",
+)
+@click.option(
+    "--root", metavar="DIR", type=click.Path(), default="/", help="Look at /sys, /proc and /dev below this directory."
+)
 @output_option("table", "json", "yaml")
 @click.pass_context
 def generate(
@@ -79,7 +86,9 @@ def generate(
     root: str,
     output: str,
 ) -> None:
-    """Make CDI specs from what the kernel shows, by recipes (cdictl recipes). Without an option, only show them.
+    """Make CDI specs from what the kernel shows, by recipes.
+
+    Without an option, only show them. The recipes are those of `cdictl recipes`.
 
     A kind that another spec file has is left to that file. A recipe for a vendor's kind is not used where the vendor's
     own generator is installed, unless it is named."""

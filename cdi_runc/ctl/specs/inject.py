@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cdi_runc.ctl.names import meant
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.shim.bundle import MAX_SIZE, Config, document
 from cdi_runc.shim.errors import ConfigError
@@ -15,7 +16,12 @@ from cdi_runc.shim.jsontext import Number
 
 @click.command()
 @click.option(
-    "--config", "path", default="-", metavar="FILE", help="The container's config.json; standard input if not given."
+    "--config",
+    "path",
+    default="-",
+    metavar="FILE",
+    type=click.Path(),
+    help="The container's config.json; standard input if not given.",
 )
 @click.option("--in-place", is_flag=True, help="Replace the file, in one step, instead of printing it.")
 @click.argument("names", nargs=-1, required=True, metavar="DEVICE...", shell_complete=complete_device)
@@ -24,11 +30,13 @@ from cdi_runc.shim.jsontext import Number
 def inject(options: Options, path: str, in_place: bool, names: tuple[str, ...], output: str) -> None:
     """Add devices to an OCI config.
 
-    DEVICE is a qualified name, vendor.com/class=name. All of them are added, or none."""
+    DEVICE is a qualified name, vendor.com/class=name, or a pattern with *, ? or [ in it. All of them are added, or
+    none."""
     if path == "-" and in_place:
         raise click.UsageError("--in-place wants a file: --config FILE")
     config: Any = _standard_input() if path == "-" else Config(path)
-    options.registry().inject(config.data, names)
+    known = options.spec_files()
+    known.registry.inject(config.data, meant(names, known))
     if in_place:
         config.replace()
     else:

@@ -3,11 +3,12 @@
 import click
 
 from cdi_runc.cdi.names import split_kind
+from cdi_runc.ctl.commands import Group
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data
 
 
-@click.group()
+@click.group(cls=Group)
 def kubernetes() -> None:
     """Write what a Kubernetes cluster needs to know of the devices."""
 
@@ -20,7 +21,9 @@ def kubernetes() -> None:
 @output_option("yaml", "json")
 @click.pass_obj
 def classes(options: Options, api_version: str, extended_resources: bool, output: str) -> None:
-    """Write a DeviceClass for each kind of device, for `kubectl apply -f -`."""
+    """Write a DeviceClass for each kind of device.
+
+    The output is for `kubectl apply -f -`."""
     from cdi_runc.kubernetes.classes import device_classes
 
     if extended_resources and api_version != "v1":

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cdi_runc.ctl.commands import Group
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_table
 from cdi_runc.generate.collection import recipes as recipes_of
@@ -17,10 +18,12 @@ from cdi_runc.generate.tree import Tree
 from cdi_runc.generate.udev import rules
 from cdi_runc.host.missing import nearest
 
-_ROOT = click.option("--root", metavar="DIR", default="/", help="The host's files are below this directory.")
+_ROOT = click.option(
+    "--root", metavar="DIR", type=click.Path(), default="/", help="The host's files are below this directory."
+)
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def recipes(ctx: click.Context) -> None:
     """List, show and check the recipes of cdictl generate. Without a command of these, list them."""
@@ -79,7 +82,7 @@ def show(name: str, root: str) -> None:
 
 
 @recipes.command()
-@click.argument("paths", metavar="FILE...", nargs=-1, required=True)
+@click.argument("paths", metavar="FILE...", type=click.Path(), nargs=-1, required=True)
 @click.pass_context
 def check(ctx: click.Context, paths: tuple[str, ...]) -> None:
     """Check recipe files, one line for each that is broken. Exit status 1 where there is one."""
@@ -103,6 +106,8 @@ def check(ctx: click.Context, paths: tuple[str, ...]) -> None:
 @click.option("--shipped", is_flag=True, help="Of our own recipes only, as in the packages.")
 @_ROOT
 def udev_rules(shipped: bool, root: str) -> None:
-    """Print rules for udev that react to the devices of all recipes, those of this host too."""
+    """Print rules for udev that react to the devices of all recipes.
+
+    The recipes of this host are among them."""
     known = recipes_of(Tree(os.devnull if shipped else root))
     click.echo(rules(known.known.values()), nl=False)

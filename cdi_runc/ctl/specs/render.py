@@ -24,7 +24,12 @@ _EVERYBODYS_HOOKS = ("/usr/share/containers/oci/hooks.d", "/etc/containers/oci/h
 @click.argument("names", nargs=-1, required=True, metavar="DEVICE...", shell_complete=complete_device)
 @click.option("--file", "as_file", is_flag=True, help="nspawn: the text of a .nspawn file, instead of arguments.")
 @click.option("--beside-hook", is_flag=True, help="lxc: only what LXC's hooks can't do (cdictl engine enable lxc).")
-@click.option("--hooks-dir", metavar="DIR", help="podman, quadlet: write the hooks there, as files for --hooks-dir.")
+@click.option(
+    "--hooks-dir",
+    metavar="DIR",
+    type=click.Path(),
+    help="podman, quadlet: write the hooks there, as files for --hooks-dir.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 where TARGET can't express all.")
 @output_option("table", "json", "yaml")
 @click.pass_obj

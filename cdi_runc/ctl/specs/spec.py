@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from cdi_runc.ctl.commands import Group
 from cdi_runc.ctl.specs.edit import add_device, remove_device, set_
 from cdi_runc.ctl.specs.form import convert, downgrade, format_, minimise, upgrade
 from cdi_runc.ctl.specs.make import from_nodes, new
 from cdi_runc.ctl.specs.transform import transform
 
 
-@click.group()
+@click.group(cls=Group)
 def spec() -> None:
     """Write and change CDI spec files, with their comments kept.
 

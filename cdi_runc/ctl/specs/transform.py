@@ -7,20 +7,25 @@ from typing import Any
 
 import click
 
+from cdi_runc.ctl.commands import Group
 from cdi_runc.ctl.specs.change import DRY_RUN, FILE, change
 
 Move = Callable[[str], str]
 
 
-@click.group()
+@click.group(cls=Group)
 def transform() -> None:
     """Change all paths of a spec in one way."""
 
 
 @transform.command()
 @FILE
-@click.option("--from", "old", required=True, metavar="DIR", help="The root directory that the paths have now.")
-@click.option("--to", "new", required=True, metavar="DIR", help="The root directory that they are to have.")
+@click.option(
+    "--from", "old", required=True, metavar="DIR", type=click.Path(), help="The root directory that the paths have now."
+)
+@click.option(
+    "--to", "new", required=True, metavar="DIR", type=click.Path(), help="The root directory that they are to have."
+)
 @click.option(
     "--relative-to",
     type=click.Choice(["host", "container"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 
@@ -79,15 +80,15 @@ def validate(
     with_all: bool,
     output: str,
 ) -> None:
-    """Check spec files; without any, those that containers get their devices from.
+    """Check spec files.
 
-    Errors are what makes a file unusable. Warnings are about what is legal and yet goes wrong in practice. Exit status
-    1 where there are errors.
+    Without FILE and DIR, those that containers get their devices from. Errors are what makes a file unusable. Warnings
+    are about what is legal and yet goes wrong in practice. Exit status 1 where there are errors.
     """
     if not paths:
         found = ctx.find_object(Options).settings()["spec-dirs"]  # type: ignore[union-attr]
         paths = tuple(path for path in found if os.path.lexists(path))
-    checked = _shown(check_all(paths, Wanted(host, engines, ignored)))
+    checked = _shown(check_all(paths, Wanted(host, engines, ignored)), len(paths) > 1 or any(map(os.path.isdir, paths)))
     files = list(
         _said(checked, report.Folding(None) if with_all else report.Folding()) if output == "table" else checked
     )
@@ -102,13 +103,23 @@ def validate(
     ctx.exit(0 if good else 1)
 
 
-def _shown(files: Iterator[Checked]) -> Iterator[Checked]:
-    """The files as they are checked, counted on the terminal if the findings themselves go elsewhere."""
-    if sys.stdout.isatty() or not sys.stderr.isatty():
+def _shown(files: Iterator[Checked], several: bool) -> Iterator[Checked]:
+    """The files as they are checked, counted on the terminal if there are several and the findings go into a file."""
+    if not several or not _counts_on_terminal():
         yield from files
         return
     with click.progressbar(files, label="checking", show_pos=True, file=sys.stderr) as shown:
         yield from shown
+
+
+def _counts_on_terminal() -> bool:
+    """Is nothing else on the terminal? What reads a pipe may be a pager, which has the terminal for itself."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _said(files: Iterator[Checked], folding: report.Folding) -> Iterator[Checked]:

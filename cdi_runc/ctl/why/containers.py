@@ -65,6 +65,11 @@ def find(name: str) -> Container:
     )
 
 
+def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The ids that begin so, for the shell. No engine is asked, since a daemon may hang; so names are not there."""
+    return sorted({container.id for container in _all("*") if container.id.startswith(incomplete)})
+
+
 def newest() -> tuple[Container, float] | None:
     """The container whose config.json was written last, and when (seconds since 1970)."""
     found = []

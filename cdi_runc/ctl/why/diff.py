@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def diff(options: Options, path: str, names: tuple[str, ...], output: str) -> None:
-    """Show what cdi-runc would change in a bundle's config.json, without changing it.
+    """Show what cdi-runc would change in a bundle's config.json.
 
-    DEVICE is asked for in place of what the container asks for itself. `-o json` is a JSON patch (RFC 6902), in which
-    `provenance` names the spec file and the device behind each operation."""
+    Nothing is changed. DEVICE is asked for in place of what the container asks for itself. `-o json` is a JSON patch
+    (RFC 6902), in which `provenance` names the spec file and the device behind each operation."""
     path = os.path.join(path, "config.json") if os.path.isdir(path) else path
     read = Config(path)
     before = json.loads(read.text(before_edits(read)))

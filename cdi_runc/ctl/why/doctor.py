@@ -16,7 +16,7 @@ from cdi_runc.ctl.why.health import Host, Result, examine
 @output_option("table", "json", "yaml")
 @click.pass_context
 def doctor(ctx: click.Context, fix: bool, output: str) -> None:
-    """Look at everything that containers need to get their devices.
+    """Look at all that containers need to get their devices.
 
     The worst comes first, each with the command that mends it. Exit status 1 where there is a problem."""
     options = ctx.find_object(Options) or Options()

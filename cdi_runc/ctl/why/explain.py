@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cdi_runc.ctl.commands import Group
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import counted, echo_data, echo_folded, painted, printable
 from cdi_runc.ctl.why import containers, hooked
@@ -19,7 +20,7 @@ from cdi_runc.shim.errors import ConfigError
 _MARKS = {"ok": "->", "note": "->", "warning": "?>", "problem": "!>"}
 
 
-@click.group()
+@click.group(cls=Group)
 def explain() -> None:
     """Tell why a container gets its devices, or why not.
 
@@ -27,7 +28,7 @@ def explain() -> None:
 
 
 @explain.command()
-@click.argument("path", metavar="DIR")
+@click.argument("path", metavar="DIR", type=click.Path())
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def bundle(options: Options, path: str, output: str) -> None:
@@ -36,13 +37,14 @@ def bundle(options: Options, path: str, output: str) -> None:
 
 
 @explain.command()
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=containers.complete)
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def container(options: Options, name: str, output: str) -> None:
-    """A container of runc, crun, youki, Docker, Podman, containerd or CRI-O; or of LXC or Incus, by its name.
+    """A container of this host, by its id or name.
 
-    ID may be the beginning of one, for Docker and Podman also the container's name."""
+    It is one of runc, crun, youki, Docker, Podman, containerd or CRI-O; or of LXC or Incus, by its name. ID may be the
+    beginning of one, for Docker and Podman also the container's name."""
     hooked_one = hooked.find(name)
     if hooked_one:
         _echo(hooked_one.subject, hooked.tell(hooked_one, options), output)
@@ -56,13 +58,19 @@ def container(options: Options, name: str, output: str) -> None:
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def device(options: Options, names: tuple[str, ...], output: str) -> None:
-    """Devices, as they would be looked up for a container that asks for them."""
+    """Devices, as they are looked up for a container."""
     _echo(", ".join(names), tell_of_devices(Case(options.spec_files(), asked=list(names))), output)
 
 
 @explain.command()
 @click.argument("name", metavar="NAMESPACE/NAME")
-@click.option("--kubelet-dir", default="/var/lib/kubelet", metavar="DIR", help="The kubelet's directory.")
+@click.option(
+    "--kubelet-dir",
+    default="/var/lib/kubelet",
+    metavar="DIR",
+    type=click.Path(),
+    help="The kubelet's directory.",
+)
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def pod(options: Options, name: str, kubelet_dir: str, output: str) -> None:
@@ -83,10 +91,10 @@ def pod(options: Options, name: str, kubelet_dir: str, output: str) -> None:
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def last(options: Options, output: str) -> None:
-    """The newest container of this host, or the one that cdi-runc refused if that was later.
+    """The newest container, or the one that was refused last.
 
-    cdi-runc keeps no record of what it does but one: why it last refused a container. The newest container is the one
-    whose config.json was written last."""
+    Of these two it is the later one. cdi-runc keeps only one record of what it does: why it last refused a container.
+    The newest container is the one whose config.json was written last."""
     refused, newest = _refused(options), containers.newest()
     if refused and (newest is None or refused["time"] >= int(newest[1])):  # the shim notes whole seconds
         path = os.path.join(refused["bundle"], "config.json")

@@ -29,10 +29,19 @@ _LOG_LINES = 500  # the last ones of the journal that name cdi-runc
 
 
 @click.command(name="support-bundle")
-@click.option("-f", "--file", "path", metavar="FILE", help="Where to write it, instead of ./cdi-runc-support.tar.gz.")
+@click.option(
+    "-f",
+    "--file",
+    "path",
+    metavar="FILE",
+    type=click.Path(),
+    help="Where to write it, instead of ./cdi-runc-support.tar.gz.",
+)
 @click.pass_obj
 def support_bundle(options: Options, path: str | None) -> None:
-    """Collect what `doctor` says, the specs and the logs into one tar, without the values of variables."""
+    """Collect what doctor says, the specs and logs in one file.
+
+    The file is a tar archive. The values of variables are left out."""
     path = path or "cdi-runc-support.tar.gz"
     with io.BytesIO() as file:
         _write_tar(file, options)

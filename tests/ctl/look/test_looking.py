@@ -187,11 +187,7 @@ def test_completion(shell: str) -> None:
 )
 def test_what_a_shell_is_offered(spec_dir: Path, words: str, offered: list[str]) -> None:
     line = words.format(dir=spec_dir)
-    env = os.environ | {
-        "COMP_WORDS": line,
-        "COMP_CWORD": str(len(line.split()) - 1),
-        "_CDICTL_COMPLETE": "bash_complete",
-    }
+    env = os.environ | {"COMP_LINE": line, "COMP_REPLACED": line.split()[-1], "_CDICTL_COMPLETE": "bash_complete"}
     done = subprocess.run([CDICTL], env=env, capture_output=True, text=True, timeout=60)
     assert [line.partition(",")[2] for line in done.stdout.split()] == offered
 
@@ -272,19 +268,19 @@ def on_a_terminal(args: list[str], columns: int, env: dict[str, str] | None = No
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_tables_fit_a_terminal(spec_dir: Path, columns: int) -> None:
+def test_names_and_paths_stay_whole_on_a_terminal(spec_dir: Path, columns: int) -> None:
     deep = spec_dir / ("d" * 40) / ("e" * 40)
     deep.mkdir(parents=True)
     shutil.copy(spec_dir / "gpu.json", deep)
     lines = on_a_terminal(["--spec-dir", str(deep), "devices"], columns, {"NO_COLOR": "1"}).splitlines()
-    assert max(map(len, lines)) <= columns
-    assert any("vendor.com/gpu=0" in line for line in lines)
+    assert lines[1] == f"vendor.com/gpu=0  {deep}/gpu.json"
 
 
 def test_colour_on_a_terminal_only_and_only_if_wanted(spec_dir: Path, tmp_path: Path) -> None:
     args = ["validate", str(tmp_path / "none")]
     assert "\x1b[31m" in on_a_terminal(args, 80)
     assert "\x1b" not in on_a_terminal(args, 80, {"NO_COLOR": "1"})
+    assert "\x1b" not in on_a_terminal(args, 80, {"TERM": "dumb"})
     assert "\x1b" not in subprocess.run([CDICTL, *args], capture_output=True, text=True, timeout=60).stdout
 
 
@@ -295,7 +291,7 @@ def test_version_starts_quickly() -> None:
     modules = subprocess.run(
         [python, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()
-    assert {"yaml", "jsonschema", "rich", "ruamel.yaml", "psutil", "cdi_runc.engines"} & set(modules) == set()
+    assert {"yaml", "jsonschema", "ruamel.yaml", "psutil", "cdi_runc.engines"} & set(modules) == set()
 
 
 def test_no_file_talks_to_the_terminal(cdictl: Cdictl, spec_dir: Path, tmp_path: Path) -> None:
