@@ -115,7 +115,7 @@ def test_the_reason_can_be_found(enabled: Incus, cdictl: Cdictl) -> None:
     enabled.make(False)
     enabled.must("config", "set", "c", "environment.CDI_DEVICES=example.com/board=none")
     assert enabled.host.run("incus", "start", "c").returncode == 1
-    assert "example.com/board=none" in cdictl("explain", "container", "c").stdout.splitlines()[0]
+    assert "example.com/board=none" in cdictl("explain", "container", "c", expect=1).stdout.splitlines()[0]
 
 
 def test_files_are_as_before(incus: Incus, cdictl: Cdictl) -> None:

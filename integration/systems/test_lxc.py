@@ -182,7 +182,7 @@ def test_a_program_that_is_gone_stops_a_container_that_asks(without_program: Lxc
 def test_an_unknown_device_is_an_error_that_can_be_found(enabled: Lxc, cdictl: Cdictl) -> None:
     enabled.make("lxc.environment = CDI_DEVICES=example.com/board=none\n")
     assert enabled.start().returncode == 1
-    story = cdictl("explain", "container", "c").stdout
+    story = cdictl("explain", "container", "c", expect=1).stdout
     assert "example.com/board=none" in story.splitlines()[0]
     assert "lxc/c error pre-start: no spec file" in enabled.log()
 
@@ -255,7 +255,7 @@ def test_a_hook_that_fails_stops_the_start_and_says_why(enabled: Lxc, board: Boa
         enabled.host.write("/etc/cdi/board.json", board.spec(hooks=[hook]))
         enabled.make(ASKS)
         assert enabled.start().returncode == 1
-        first = cdictl("explain", "container", "c").stdout.splitlines()[0]
+        first = cdictl("explain", "container", "c", expect=1).stdout.splitlines()[0]
         assert f"hook {stage} /bin/sh: exit status 3: no such card" in first
     enabled.log()
 
