@@ -47,9 +47,9 @@ class Options:
 
     def registry(self) -> Registry:
         """The devices that cdi-runc would find, read from the spec files."""
-        from cdi_runc import Registry
+        from cdi_runc.host import trust
 
-        return Registry(self.settings()["spec-dirs"])
+        return trust.registry(self.settings())
 
     def known(self) -> Known:
         """The devices: from the shim's snapshot where that is fresh, else from the spec files."""
@@ -59,7 +59,7 @@ class Options:
         """The devices as the spec files have them, with all that is to be told of the files."""
         from cdi_runc.host.known import SpecFiles
 
-        return SpecFiles(self.registry(), self.settings())
+        return SpecFiles(self.registry(), self.settings(), self.config_path)
 
     @property
     def snapshot_place(self) -> tuple[str, str]:

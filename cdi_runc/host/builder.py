@@ -16,7 +16,7 @@ if __name__ == "__main__":
 from cdi_runc.cdi.errors import CDIError
 from cdi_runc.cdi.registry import Registry
 from cdi_runc.cdi.spec import load_spec, parse_spec
-from cdi_runc.host import policy, reading, snapshot
+from cdi_runc.host import policy, reading, snapshot, trust
 
 if TYPE_CHECKING:
     from cdi_runc.cdi.types import Spec
@@ -41,6 +41,8 @@ class _Files(Registry):
         return self._files.paths(directory)
 
     def _load(self, path: str) -> "Spec":
+        if self._files.settings["trust"] == "strict":
+            trust.require_spec(path)
         content = self._files.files[path].content
         if not isinstance(content, bytes):
             return load_spec(path, self._files.spec)
@@ -110,6 +112,8 @@ def _assembled(files: "Reading", registry: Registry, began: int) -> bytes:
     )
     stamps = [(path, files.known(path)) for path in (files.config, files.policy_path)]
     settings = files.settings | {"policy": policy.packed(files.policy)}
+    settings["foreign"] = trust.foreign(settings, files.config, registry.specs)
+    settings["fault"] = settings["fault"] or trust.fault_of(settings, files.config)
     head = marshal.dumps((stamps, list(files.folders()), settings, began, index, aside), MARSHAL)
     sizes = f"{len(head):x} {snapshot.checksum(head):x}".ljust(snapshot.SIZES).encode()
     return snapshot.MAGIC + sizes + head + b"".join(parts)

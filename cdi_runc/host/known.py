@@ -37,9 +37,14 @@ class Known(Protocol):
 class SpecFiles:
     """The devices as the spec files have them now."""
 
-    def __init__(self, registry: Registry, settings: Settings) -> None:
+    def __init__(self, registry: Registry, settings: Settings, config: str = "") -> None:
+        """The devices, as the settings in the file `config` want them."""
+        from cdi_runc.host import trust
+
         self.registry = registry
         self.settings: dict[str, Any] = settings
+        if "trust" in settings:
+            self.settings = settings | {"foreign": trust.foreign(settings, config, registry.specs)}
 
     @property
     def names(self) -> Iterable[str]:

@@ -16,12 +16,12 @@ from cdi_runc.cdi.errors import CDIError
 from cdi_runc.cdi.spec import read_file
 from cdi_runc.host import policy as policy_file
 from cdi_runc.host import settings as settings_file
-from cdi_runc.host.snapshot import NEVER, spec_names, stamp
+from cdi_runc.host.snapshot import NEVER, guard, spec_names, stamp
 
 if TYPE_CHECKING:
     from cdi_runc.host.policy import Policy
     from cdi_runc.host.settings import Settings
-    from cdi_runc.host.snapshot import Folder, Stamp
+    from cdi_runc.host.snapshot import Folder, Guard, Stamp
 
 # Files are stamped with the time of the kernel's last tick (10 ms at 100 Hz), so that a change within the tick of the
 # one before has the same stamp; some file systems know whole seconds only.
@@ -61,6 +61,7 @@ class Reading:
     directories: list[str] = field(default_factory=list)
     names: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     stamps: dict[str, Stamp] = field(default_factory=dict)  # of the directories
+    guards: dict[str, Guard] = field(default_factory=dict)  # of the directories
     files: dict[str, _File] = field(default_factory=dict)
     seen: dict[str, list[bytes]] = field(default_factory=dict)  # what was in a file that changes, the newest last
 
@@ -106,7 +107,7 @@ class Reading:
         for directory in self.directories:
             names = self.names[directory]
             stamps = tuple(self.known(os.path.join(directory, name)) for name in names or ())
-            yield directory, self.stamps[directory], names, stamps
+            yield directory, self.stamps[directory], names, stamps, self.guards[directory]
 
     def is_young(self, path: str) -> bool:
         """Whether the file was changed so short a time ago that it may be written still."""
@@ -194,6 +195,7 @@ def _follows(found: _File, known: _File) -> bool:
 
 def _list(reading: Reading, directory: str) -> None:
     now, before = time.time_ns(), stamp(directory)
+    reading.guards[directory] = guard(directory)
     reading.names[directory] = spec_names(directory)
     # The names are compared at each create if the stamp can't be relied on: that costs little.
     is_sure = stamp(directory) == before and _settled(before) <= now

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     Stamp = tuple[int, ...] | None
     Place = tuple[int, int, int]  # of a part: start, size, checksum
-    # A spec directory: its path and stamp; the names of its spec files (None: it can't be listed) and their stamps.
-    Folder = tuple[str, Stamp, tuple[str, ...] | None, tuple[Stamp, ...]]
+    Guard = tuple[int, int, int] | None  # who may write to a directory: its mode, owner and group
+    # A spec directory: its path and stamp; the names of its spec files (None: it can't be listed), their stamps; guard.
+    Folder = tuple[str, Stamp, tuple[str, ...] | None, tuple[Stamp, ...], Guard]
 
-FORM = 2  # of the head and the parts: another number whenever they change
+FORM = 3  # of the head and the parts: another number whenever they change
 MAGIC = f"cdi-runc {__version__} snapshot {FORM}\n".encode()
 NEVER: "Stamp" = ()  # no file's stamp: what is stamped so is looked at more closely each time
 SIZES = 20  # two hexadecimal numbers: the head's size and its checksum, since marshal may be given whole things only
@@ -156,6 +157,19 @@ def stamp_of(found: posix.stat_result) -> "Stamp":
     return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def guard(directory: str) -> "Guard":
+    """Who may write to a directory; None where there is nothing."""
+    try:
+        return guard_of(posix.stat(directory))
+    except OSError:
+        return None
+
+
+def guard_of(found: posix.stat_result) -> "Guard":
+    """The guard in what `stat` said."""
+    return found.st_mode, found.st_uid, found.st_gid
+
+
 def spec_names(directory: str) -> "tuple[str, ...] | None":
     """The sorted names of the spec files in a directory, as `cdi.registry.spec_files` has them; None: not to be listed.
 
@@ -191,14 +205,17 @@ def _open(part: bytes, expected: int) -> "Any":
     return marshal.loads(part)
 
 
-def _is_unchanged(path: str, known: "Stamp", names: "tuple[str, ...] | None", stamps: "tuple[Stamp, ...]") -> bool:
-    """Whether a directory has the same spec files, and each of them is the same."""
+def _is_unchanged(
+    path: str, known: "Stamp", names: "tuple[str, ...] | None", stamps: "tuple[Stamp, ...]", guarded: "Guard"
+) -> bool:
+    """Whether a directory has the same spec files and the same owner, and each of the files is the same."""
     try:
         folder = posix.open(path, _DIRECTORY)
     except OSError:
         return not names and stamp(path) == known
     try:
-        if stamp_of(posix.stat(folder)) != known and (names is None or spec_names(path) != names):
+        now = posix.stat(folder)
+        if stamp_of(now) != known and (names is None or guard_of(now) != guarded or spec_names(path) != names):
             return False
         for name, expected in zip(names or (), stamps, strict=True):
             try:

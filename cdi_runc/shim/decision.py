@@ -85,6 +85,12 @@ def _judge(decision: Decision, container: Container, known: "Known") -> None:
     if any(rule["limits"] for rule in decision.rules.values()):
         files = {name: found[0] for name in decision.rules if (found := known.find(name))}
         decision.groups = limited(decision.groups, files, decision.rules, note)
+    foreign = known.settings.get("foreign")
+    if foreign:
+        used = {"", *(whose for whose, _ in decision.groups)}
+        for path, reason in foreign.items():
+            if path in used:
+                note(f"not trusted, and used all the same: {reason}")
 
 
 def why_refused(config: "Mapping[str, Any]", command: str, settings: "Mapping[str, Any]") -> str:

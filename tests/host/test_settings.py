@@ -12,6 +12,7 @@ DEFAULTS = {
     "spec-dirs": ["/etc/cdi", "/var/run/cdi"],
     "requests": {"annotations": ["cdi.k8s.io/"], "mounts": None, "env": None},
     "restore": "ignore",
+    "trust": "warn",
     "fault": "",
 }
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import stat
 from collections.abc import Iterator
 
-from cdi_runc.ctl.why.health import Host, Result
+import cdi_runc
+from cdi_runc.ctl.why.health import Host, Level, Result, interpreters
 from cdi_runc.engines import NAMES, images, launcher
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import EngineError
+from cdi_runc.host import places, policy, snapshot, trust
 
 
 def asking_images(host: Host) -> Iterator[Result]:
@@ -27,3 +32,46 @@ def asking_images(host: Host) -> Iterator[Result]:
             continue  # which another check says, where it matters
         if ours:
             yield Result("warning", "engines", images.warning(found), images.remedy(host.options.config_path))
+
+
+def untrusted_files(host: Host) -> Iterator[Result]:
+    """What others than root may write, of all that root executes or believes."""
+    level: Level = "problem" if host.settings["trust"] == "strict" else "warning"
+    config = host.options.config_path
+    paths = [config, os.path.dirname(config), policy.path_beside(config), *_programs()]
+    reasons = dict.fromkeys(filter(None, (*map(trust.why_not, paths), *_of_specs(host))))
+    for reason in reasons:
+        text, _, mend = reason.removesuffix(")").rpartition(" (")
+        fix = None
+        if mend.startswith("chmod"):
+            fix = functools.partial(_take_writing_away, mend.removeprefix("chmod go-w "))
+        yield Result(level, "trust", text, mend, fix)
+    if not reasons and places.is_host_root():
+        yield Result("ok", "trust", "only root may write the settings, the specs and cdi-runc's own files")
+
+
+def _take_writing_away(path: str) -> None:
+    os.chmod(path, stat.S_IMODE(os.stat(path).st_mode) & ~0o022)
+
+
+def _of_specs(host: Host) -> list[str]:
+    directories = map(os.path.normpath, host.settings["spec-dirs"])
+    paths = [
+        os.path.join(directory, name) for directory in directories for name in snapshot.spec_names(directory) or ()
+    ]
+    return [trust.why_not_spec(path) for path in paths]
+
+
+def _programs() -> Iterator[str]:
+    """The launcher, the library with its directories, and the interpreters."""
+    try:
+        path = os.path.realpath(launcher.installed("cdi-runc"))
+    except EngineError:
+        return  # which another check says
+    yield path
+    for python in interpreters(path):
+        yield os.path.realpath(python)
+    library = os.path.dirname(cdi_runc.__file__)
+    for directory, _, names in os.walk(library):
+        yield directory
+        yield from (os.path.join(directory, name) for name in names)

@@ -10,7 +10,6 @@ import glob
 import os
 import re
 import shutil
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ from cdi_runc.engines import NAMES, journal, launcher, records
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.ask import ask
 from cdi_runc.engines.engine import MARKER_MOUNTS, EngineError, NotInstalled
-from cdi_runc.host import places, snapshot
+from cdi_runc.host import snapshot
 from cdi_runc.host.known import SpecFiles
 from cdi_runc.shim.errors import ShimError
 
@@ -62,9 +61,9 @@ class Host:
     @cached_property
     def files(self) -> SpecFiles:
         """What the spec files say."""
-        from cdi_runc import Registry
+        from cdi_runc.host import trust
 
-        return SpecFiles(Registry(self.settings["spec-dirs"]), self.settings)
+        return SpecFiles(trust.registry(self.settings), self.settings, self.options.config_path)
 
     @cached_property
     def registrations(self) -> list[records.Registration]:
@@ -109,19 +108,11 @@ def specs_fresh(host: Host) -> Iterator[Result]:
         yield Result("warning", "specs", finding.text, finding.mend, finding.fix)
 
 
-def specs_protected(host: Host) -> Iterator[Result]:
-    """Only root may write specs: who can may have any program run as root, by a hook."""
-    for path in (*host.settings["spec-dirs"], *host.files.registry.specs):
-        try:
-            found = os.stat(path)
-        except OSError:
-            continue
-        if found.st_mode & stat.S_IWOTH:
-            mode = stat.S_IMODE(found.st_mode) & ~stat.S_IWOTH
-            text = f"{path} may be written by anyone, and so by whoever wants hooks of his own to run as root"
-            yield Result("warning", "permissions", text, f"chmod o-w {path}", lambda p=path, m=mode: os.chmod(p, m))  # type: ignore[misc]
-        elif places.is_host_root() and found.st_uid:
-            yield Result("warning", "permissions", f"{path} belongs to the user {found.st_uid}", f"chown root {path}")
+def files_protected(host: Host) -> Iterator[Result]:
+    """Only root may write what root believes or executes."""
+    from cdi_runc.ctl.why.guard import untrusted_files
+
+    yield from untrusted_files(host)
 
 
 def launcher_works(host: Host) -> Iterator[Result]:
@@ -294,7 +285,7 @@ CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
     settings_usable,
     specs_usable,
     specs_fresh,
-    specs_protected,
+    files_protected,
     launcher_works,
     hot_path_quick,
     runtime_there,
@@ -338,10 +329,14 @@ def _can_be_loaded(frozen: str) -> bool:
     return True
 
 
+def interpreters(path: str) -> list[str]:
+    """The Pythons that are written into a launcher."""
+    return re.findall(r"^_cdi_(?:python|full)='(/[^']+)'", _read(os.path.realpath(path)) or "", re.MULTILINE)
+
+
 def _interpreters(path: str) -> Iterator[Result]:
     """The Pythons that the launcher has written into it are still there."""
-    text = _read(os.path.realpath(path)) or ""
-    for python in re.findall(r"^_cdi_(?:python|full)='(/[^']+)'", text, re.MULTILINE):
+    for python in interpreters(path):
         if not os.access(python, os.X_OK):
             yield Result("problem", "cdi-runc", f"its interpreter {python} is gone", "install cdi-runc again")
 

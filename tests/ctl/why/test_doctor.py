@@ -61,14 +61,41 @@ def test_no_specs_at_all(tmp_path: Path) -> None:
     assert said(health.specs_usable(host)) == [("warning", f"no spec files in {tmp_path}/none")]
 
 
-def test_a_spec_that_anyone_may_write_is_mended(host: Host, spec_dir: Path) -> None:
+def _of_specs(host: Host, spec_dir: Path) -> list[Result]:
+    return [result for result in health.files_protected(host) if str(spec_dir) in result.text]
+
+
+def test_a_spec_that_anyone_may_write_is_mended(host: Host, spec_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "is_host_root", lambda: True)
     (spec_dir / "gpu.json").chmod(0o646)
-    (result,) = health.specs_protected(host)
-    assert (result.level, result.mend) == ("warning", f"chmod o-w {spec_dir}/gpu.json")
+    (result,) = _of_specs(host, spec_dir)
+    assert (result.level, result.mend) == ("warning", f"chmod go-w {spec_dir}/gpu.json")
     assert result.fix
     result.fix()
     assert os.stat(spec_dir / "gpu.json").st_mode & 0o777 == 0o644
-    assert list(health.specs_protected(host)) == []
+    assert _of_specs(host, spec_dir) == []
+
+
+@pytest.mark.parametrize("which", ["the launcher", "the library", "config.yaml"])
+def test_what_root_executes_or_believes_is_roots(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    monkeypatch.setattr(places, "is_host_root", lambda: True)
+    files = {
+        "the launcher": tmp_path / "runc",
+        "the library": tmp_path / "lib",
+        "config.yaml": tmp_path / "config.yaml",
+    }
+    monkeypatch.setattr("cdi_runc.engines.launcher.installed", lambda name: str(files["the launcher"]))
+    monkeypatch.setattr("cdi_runc.__file__", str(tmp_path / "lib/__init__.py"))
+    files["the library"].mkdir()
+    files["the launcher"].touch()
+    files[which].chmod(0o777)
+    config = Path(host.options.config_path)
+    config.write_text(config.read_text().replace("}", ', "trust": "strict"}'))
+    assert [(result.level, result.mend) for result in health.files_protected(host)] == [
+        ("problem", f"chmod go-w {files[which]}")
+    ]
 
 
 def test_settings_with_a_fault(tmp_path: Path) -> None:
