@@ -15,6 +15,7 @@ import click
 
 from cdi_runc import CDIError, __version__
 from cdi_runc.ctl.commands import Group, config_option, output_option, prepared, spec_dir_option
+from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.output import echo_aside
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.errors import ShimError
@@ -153,11 +154,13 @@ def _fail(message: str, status: int = 1) -> int:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="cdictl %(version)s")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """See, check, explain and edit CDI devices, and the container engines that know nothing of them.
 
     --spec-dir, --config and -o may also stand after the command, except --config after inject and engine, where it is
     the file that these are about."""
+    context.ensure_object(Options)  # of a command line without options
 
 
 main.params += [spec_dir_option(), config_option(), output_option()]

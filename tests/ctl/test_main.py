@@ -82,3 +82,9 @@ def test_a_reader_that_has_had_enough_is_no_fault(spec_dir: Path) -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_command_line_without_any_option_has_the_usual_ones() -> None:
+    done = CliRunner().invoke(main, ["render", "docker", "vendor.com/none=0"])
+    assert "internal error" not in done.stderr
+    assert "vendor.com/none=0" in done.stderr
