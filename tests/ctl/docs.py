@@ -46,8 +46,10 @@ def examples(page: str, root: Path) -> Iterator[Example]:
     directory = root / "bin"
     directory.mkdir()
     settings = {"spec-dirs": [f"{root}/etc/cdi", f"{root}/var/run/cdi"]}
-    (root / "config.yaml").write_text(str(settings))
-    wrapper = f'#!/bin/sh\nexec {shlex.quote(str(BIN))}/cdictl --config {shlex.quote(str(root))}/config.yaml "$@"\n'
+    config = root / "etc/cdi-runc/config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(str(settings))
+    wrapper = f'#!/bin/sh\nexec {shlex.quote(str(BIN))}/cdictl --config {shlex.quote(str(config))} "$@"\n'
     (directory / "cdictl").write_text(wrapper)
     (directory / "cdictl").chmod(0o755)
     (directory / "runc").write_text("#!/bin/sh\n")
