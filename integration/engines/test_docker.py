@@ -1,5 +1,6 @@
 """Docker: 20.10, where only mounts and the environment can ask, and 26, with its own CDI beside."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from cdi_runc.nomad.wire.device_pb2 import ContainerReservation
 from integration.bundles import PROBE, WIDGET, WITH, WITHOUT, report
 from integration.engines.devices import NEVER, OLDER, ONCE, ONCE_OLDER, WITH_OLDER, WRONG, Widget
 from integration.engines.host import Host
 from integration.engines.image import NAME
+from tests.nomad.agent import started
 
 MOUNT = ["-v", "/dev/null:/var/run/cdi-devices/example.com/widget/one"]
 VARIABLE = ["-e", f"CDI_DEVICES={WIDGET}"]
@@ -161,3 +164,46 @@ def test_images_are_built(
 
     assert widget.standing() == edits
     assert docker("run", "--rm", "--env=CDI_DEVICES=", "built", "cat", "/built").stdout == built
+
+
+def test_what_the_plugin_for_nomad_reserves_is_the_widget(docker: Docker, widget: Widget, tmp_path: Path) -> None:
+    """The mounts are just those that Nomad's docker driver would make."""
+    given = reserved(tmp_path, widget.specs()["widget.json"], "name")
+    mounts = [f"--mount=type=bind,src={mount.host_path},dst={mount.task_path}" for mount in given.mounts]
+
+    done = docker("run", "--rm", "--runtime", "cdi-runc", *mounts, NAME, "sh", "-c", PROBE)
+
+    assert report(done.stdout) == WITH
+    assert (widget.standing(), widget.runs()) == (ONCE, 1)
+
+
+def test_what_nomad_itself_can_give_reaches_a_plain_container(docker: Docker, widget: Widget, tmp_path: Path) -> None:
+    spec = json.loads(widget.specs()["widget.json"])
+    edits = spec["devices"][0]["containerEdits"]
+    del edits["hooks"], edits["additionalGids"], edits["deviceNodes"][0]["fileMode"]
+    given = reserved(tmp_path, json.dumps(spec), "edits")
+    arguments = [f"--env={name}={value}" for name, value in given.envs.items()]
+    for mount in given.mounts:
+        only = ",readonly" if mount.read_only else ""
+        arguments.append(f"--mount=type=bind,src={mount.host_path},dst={mount.task_path}{only}")
+    arguments += [f"--device={each.host_path}:{each.task_path}:{each.permissions}" for each in given.devices]
+
+    seen = report(docker("run", "--rm", "--runtime", "runc", *arguments, NAME, "sh", "-c", PROBE).stdout)
+
+    assert {**seen, "node": ""} == {**WITH, "node": "", "groups": "0"}
+    assert seen["node"].startswith("character special file 1:b")
+
+
+def reserved(directory: Path, spec: str, mode: str) -> ContainerReservation:
+    """What the device plugin answers to Nomad for the widget of this spec."""
+    settings = directory / "config.yaml"
+    settings.write_text("requests: {mounts: /var/run/cdi-devices}\n")
+    (directory / "cdi").mkdir()
+    (directory / "cdi/widget.json").write_text(spec)
+
+    async def ask() -> ContainerReservation:
+        async with started(settings, directory) as plugin:
+            await plugin.set_config({"mode": mode, "spec_dirs": [str(directory / "cdi")]})
+            return await plugin.reserve(WIDGET)
+
+    return asyncio.run(ask())
