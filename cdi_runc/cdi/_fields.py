@@ -1,6 +1,6 @@
 """Nodes to a spec's fields, as the reference's decoder (Go's encoding/json, strict) has them, guided by schema.json.
 
-Field names match in any case; numbers and booleans become text where a text is wanted; null is as good as not given;
+Field names match in any case; numbers and booleans become text where a text is expected; null is as good as not given;
 what is not known or of the wrong type is a problem. Knows the schema, not what the fields mean.
 """
 
@@ -23,7 +23,7 @@ _MAX_PLAIN = 1e21  # from here on Go writes a float with an exponent, which is n
 def fields(node: Node) -> tuple[Any, Faults]:
     """The spec in a document's node as plain data in the schema's spelling, and what is wrong with it.
 
-    Where something is wrong an empty value of the right type stands in its place, so that the rest can be checked.
+    Where something is wrong an empty value of the right type is in its place, so that the rest can be checked.
     """
     faults: Faults = []
     return _decode(shared_schema(), node, (), None, faults), faults

@@ -116,7 +116,7 @@ def _read_all(descriptor: int, limit: int, path: str | os.PathLike[str]) -> byte
 
 
 def _existing(name: str, folder: int) -> os.stat_result | None:
-    """What stands at `name`, None for nothing. Raises OSError for what a file must not take the place of."""
+    """What is at `name`, None for nothing. Raises OSError for what a file must not take the place of."""
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

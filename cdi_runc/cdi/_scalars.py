@@ -102,7 +102,7 @@ def tagged(tag: str, text: str) -> Scalar:
 
 
 def go_text(value: bool | int | float) -> str:
-    """What the reference makes of a boolean or number where a text is wanted: floats lose all but 32 bits.
+    """What the reference makes of a boolean or number where a text is expected: floats lose all but 32 bits.
 
     >>> [go_text(value) for value in (True, 8, 1.50, 1e3, 1e6, 1234567.25, 3.5e38, 0.00001)]
     ['true', '8', '1.5', '1000', '1e+06', '1.2345672e+06', '+Inf', '1e-05']

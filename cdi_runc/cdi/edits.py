@@ -1,7 +1,7 @@
 """HOT. Container edits made to an OCI config: what SPEC.md, "OCI Edits", and the reference's container-edits.go say.
 
-The edits come normalised (as `parse_spec` gives them) and are not checked again; the config is anyone's and is checked
-wherever it is touched. Knows neither where the edits nor where the config come from.
+The edits come normalised (as `parse_spec` gives them) and are not checked again; the config can come from anybody and
+is checked wherever it is touched. Knows neither where the edits nor where the config come from.
 """
 
 import posix
@@ -274,7 +274,7 @@ def _add_gids(draft: "Object", made: "list[tuple[str, int]]") -> None:
                 gids.append(gid)
 
 
-# The order is the reference's. No editor reads what another writes: it decides only which fault is told first.
+# The order is the reference's. No editor reads what another writes, so it only decides which fault is told first.
 _EDITORS: "dict[str, Any]" = {
     "env": _set_env,
     "deviceNodes": _add_device_nodes,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def resolve(names: "Iterable[str]", find: "Callable[[str], Found | None]") -> "list[Group]":
-    """The groups of edits that the named devices bring, in the order in which they are to be applied.
+    """The groups of edits of the named devices, in the order in which they are to be applied.
 
     A spec file's own edits come once, just before its first device; a device asked for twice comes twice. Raises
     UnresolvableDevices with every name that `find` does not know.

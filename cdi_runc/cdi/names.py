@@ -1,6 +1,6 @@
 """HOT. Names of devices, `vendor.com/class=name`, and the rules for its parts (CDI SPEC.md, "Kind", "CDI Devices").
 
-Where SPEC.md and the reference implementation differ, the reference's rules stand here: names are ASCII, have no limit
+Where SPEC.md and the reference implementation differ, the reference's rules are here: names are ASCII, have no limit
 on length and need not be DNS names. One rule of SPEC.md is kept besides for what spec files declare: see
 `validate_kind`.
 """
@@ -87,7 +87,7 @@ def validate_device_name(name: str) -> None:
 def validate_kind(kind: str) -> None:
     """Raise InvalidName unless it is `vendor/class`, as a spec may declare it.
 
-    Other than in a qualified name, either part may begin with a digit: SPEC.md allows it, the reference does not.
+    Unlike in a qualified name, either part may begin with a digit: SPEC.md allows it, the reference does not.
     """
     vendor, class_ = split_kind(kind)
     if not vendor:

@@ -105,7 +105,7 @@ class Registry:
         return sorted({split_kind(spec["kind"])[1] for spec in self.specs.values()})
 
     def find(self, name: str) -> Found | None:
-        """What the device brings, in the form that `injection.resolve` wants; None if it cannot be had."""
+        """The edits of the device, in the form that `injection.resolve` needs; None if nobody can have it."""
         device = self.devices.get(name)
         return (device.path, device.spec_edits, device.edits) if device else None
 

@@ -1,6 +1,6 @@
 """Spec files: reading and checking (CDI SPEC.md, "CDI JSON Specification").
 
-A spec is a plain dict (see types.py). What JSON schema can say about it stands in schema.json; the other rules stand
+A spec is a plain dict (see types.py). What JSON schema can say about it is in schema.json; the other rules are
 here. Knows one spec at a time; directories of them are the registry's.
 """
 

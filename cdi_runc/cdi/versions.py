@@ -71,7 +71,7 @@ def _edits_requirements(edits: Any, path: Path) -> Iterator[tuple[str, Path]]:
     rdt = edits.get("intelRdt")
     if rdt is not None:
         yield "0.7.0", (*path, "intelRdt")
-        if "schemata" in rdt:  # an empty list counts, other than everywhere else
+        if "schemata" in rdt:  # an empty list counts, unlike everywhere else
             yield "1.1.0", (*path, "intelRdt", "schemata")
         if rdt.get("enableMonitoring"):
             yield "1.1.0", (*path, "intelRdt", "enableMonitoring")

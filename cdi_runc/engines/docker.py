@@ -78,7 +78,9 @@ def runtimes(found: Found) -> Runtimes:
             handlers[name] = {"path": how.get("path") or how.get("runtimeType") or "", **how}
     default = str(settings.get("default-runtime") or "runc")
     if default not in handlers and not default.startswith("io.containerd."):
-        raise EngineError(f"{found.config}: default-runtime {default} is none of its runtimes: name another one there")
+        raise EngineError(
+            f"{found.config}: default-runtime {default} is not one of its runtimes: name another one there"
+        )
     return Runtimes(default, handlers)
 
 

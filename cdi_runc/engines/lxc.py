@@ -81,7 +81,9 @@ class _Lxc:
         if new.default or new.name != "cdi-runc":
             raise EngineError(f"{self.system} has hooks and no runtimes: no --set-as-default, no --runtime-name")
         if re.search(r"[^A-Za-z0-9/._+-]", new.path):
-            raise EngineError(f"{new.path} can't stand in a hook's line: install cdi-runc under a simpler path")
+            raise EngineError(
+                f"{new.path} has characters that a hook's line can't have: install cdi-runc under a simpler path"
+            )
         folder = f"{found.config}.d"
         if not os.path.isdir(folder):
             raise EngineError(f"there is no {folder}, which containers would include: LXC 2 or newer has it")

@@ -1,4 +1,4 @@
-"""The devices of the spec files in the form of the shim's snapshot, so that its code decides here as it does there."""
+"""The devices of the spec files in the form of the shim's snapshot, so that the same code decides for both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a device can't be had, in one wording for the shim, cdictl and the hooks. Slow to load, and rarely wanted."""
+"""Why a device can't be had, in one wording for the shim, cdictl and the hooks. Slow to load, and rarely needed."""
 
 from __future__ import annotations
 

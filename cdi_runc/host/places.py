@@ -1,7 +1,7 @@
-"""HOT. Where the settings and the snapshot stand, for the host's root and for anybody else.
+"""HOT. Where the settings and the snapshot are, for the host's root and for anybody else.
 
-No variable of the environment moves them for the host's root: who may set a variable of an engine that root runs may
-not choose by it which devices root hands out.
+For the host's root, no variable of the environment moves them. Otherwise, users who can set a variable of root's engine
+could choose the devices that root gives away.
 """
 
 import posix
@@ -20,8 +20,8 @@ SYSTEM_STATE = "/run/cdi-runc"
 def is_host_root() -> bool:
     """Whether we are root, of the host or of a system container (LXC, Incus, a pod with a user namespace).
 
-    A rootless engine calls its user root as well, in a user namespace of its own. The first process of a system
-    container is in the same namespace as its root, and a rootless engine has no right to look at the host's.
+    A rootless engine calls its user root too, in its own user namespace. In a system container, the first process is in
+    the same user namespace as root. A rootless engine may not look at the namespace of the host's first process.
     """
     if posix.geteuid() != 0:
         return False
@@ -41,7 +41,7 @@ def is_host_root() -> bool:
 
 
 def in_user_namespace() -> bool:
-    """Whether this process runs in a user namespace other than the host's, where no device node can be made."""
+    """Whether this process runs in a user namespace that is not the host's, where no device node can be made."""
     try:
         descriptor = posix.open("/proc/self/uid_map", posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
@@ -53,7 +53,7 @@ def in_user_namespace() -> bool:
 
 
 def config_path(environ: "Mapping[bytes, bytes]", rootless: bool) -> str:
-    """The config.yaml that counts: the user's own where there is one, else the system's (which may be missing)."""
+    """The config.yaml to use: the user's own if there is one, else the system's, which may be missing."""
     if rootless:
         home = environ.get(b"XDG_CONFIG_HOME") or environ.get(b"HOME", b"") + b"/.config"
         own = _text(home) + "/cdi-runc/config.yaml"
@@ -82,7 +82,7 @@ def snapshot_name(config: str) -> str:
 
 
 def config_of(snapshot_name: str) -> str:
-    """The config that a snapshot other than the system's is for, '' where the name is none of such a one."""
+    """The config of a snapshot that is not the system's; '' if the name is not the name of such a snapshot."""
     _, _, path = snapshot_name.partition("snapshot%")
     return "/" + path.replace("%25", "\0").replace("%", "/").replace("\0", "%") if path else ""
 

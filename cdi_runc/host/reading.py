@@ -1,7 +1,7 @@
 """Read the settings and the spec files while others may write them: each file whole, and as it is now.
 
-A file is good if its stamp did not change while it was read. Only the others are read again, so that a busy directory
-keeps nobody waiting. Knows files, and nothing of what is in a spec.
+A file is good if its stamp did not change while it was read. Only files whose stamp changed are read again, so nobody
+waits for a busy directory. Knows files, and nothing of what is in a spec.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SECOND_NS = 1_000_000_000
 PATIENCE_NS = 3 * TICK_NS
 # How long to look for a moment at which such a file rests. Then it counts as it was found last.
 LIMIT_NS = SECOND_NS
-# How old a change is if whoever made it is certainly done: some empty a file first, and write it a moment later.
+# After this time a writer is certainly done: some programs empty a file first, and write it a moment later.
 YOUNG_NS = 5 * TICK_NS
 PAUSE_S = 0.002
 SEEN = 8
@@ -44,7 +44,7 @@ class _File:
     """What was read of a file (or why it could not be), with the stamp that it had before and after.
 
     is_sure: a later change has another stamp. is_rested: if not, it is whole all the same: it was the same at the look
-    before, or another file took its place (who replaces files writes them as a whole).
+    before, or another file took its place (programs that replace files write whole ones).
     """
 
     stamp: Stamp

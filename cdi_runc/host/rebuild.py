@@ -1,4 +1,4 @@
-"""RARE. Have a new snapshot made where the kept one is old, once for all containers that wait for it, and keep it.
+"""RARE. Make a new snapshot if the kept one is old, once for all containers that wait, and keep it.
 
 Knows nothing of what is in a snapshot.
 """
@@ -36,7 +36,7 @@ def rebuilt(directory: str, name: str, command: list[str], warn: "Warn", anew: b
         warn(str(reason))
         return _in_memory(_build(command))
     try:
-        # Whoever held the lock before us has most likely made the one that we want; if he died, the lock is free.
+        # The process that held the lock before us has probably made what we need. If it died, the lock is free.
         kept = None if anew else _usable(directory, name, warn, arrived)
         if kept:
             return kept
@@ -49,9 +49,9 @@ def rebuilt(directory: str, name: str, command: list[str], warn: "Warn", anew: b
 
 
 def store(directory: str, name: str, data: bytes) -> None:
-    """Write a snapshot, all at once; OSError where that can't be done. Only for who holds the directory's lock.
+    """Write a snapshot, all at once; raises OSError. The caller holds the directory's lock.
 
-    So a temporary file that is there is of a process that was killed.
+    So if a temporary file is there, a process was killed that wrote it.
     """
     temporary = f"{directory}/new"
     try:
@@ -99,8 +99,8 @@ def _lock(directory: str) -> int:
 def _usable(directory: str, name: str, warn: "Warn", arrived: int) -> "Snapshot | None":
     """The kept snapshot, if it says what the files say now, or said at some moment since we arrived.
 
-    Where the files change all the time, the many that wait need not make one each: what was read after they arrived is
-    as new as what they would read.
+    If the files change all the time, the processes that wait need not make one each. What was read after they arrived
+    is as new as what they would read themselves.
     """
     try:
         kept = snapshot.load(directory, name)
@@ -122,7 +122,7 @@ def _build(command: list[str]) -> bytes:
         reason = data.decode("utf-8", "replace").strip() or f"status {status} of {' '.join(command)}"
         raise SettingsError(f"the spec files can't be read: {reason}")
     if not data.startswith(snapshot.MAGIC):
-        # Its status may be lost (SIGCHLD ignored), or it is of another version, as in the middle of an upgrade.
+        # Its status may be lost (SIGCHLD ignored), or it may be another version's, in the middle of an upgrade.
         raise SettingsError(f"the spec files can't be read: {_said(data, command)}")
     return data
 
@@ -147,7 +147,7 @@ def _keep(directory: str, name: str, data: bytes, warn: "Warn") -> None:
 
 
 def _is_left_over(directory: str, name: str) -> bool:
-    """Whether it is a snapshot whose config is gone, as after tests and trials, or what an older version left."""
+    """Whether the snapshot's config is gone, for example after a test, or an older version left the file."""
     if name.startswith("snapshot.") and name[len("snapshot.") :].isdecimal():
         return True
     config = places.config_of(name)

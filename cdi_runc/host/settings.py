@@ -99,7 +99,7 @@ def check(data: object, form: dict[str, Any], path: str) -> None:
 
 
 def shortened(value: object) -> str:
-    """A value as it is quoted in an error: a file that is none of ours is not printed in full."""
+    """A value as an error quotes it. A long one is cut: the file may be somebody else's."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:76]} ..."
 

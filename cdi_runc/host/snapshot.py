@@ -1,9 +1,9 @@
-"""HOT. The snapshot: all that is slow to find out (specs read and checked, conflicts resolved, settings), in a file.
+"""HOT. The snapshot: a file with all that is slow to find out: checked specs, resolved conflicts, settings.
 
-After a line that names the format comes the head: the stamps of the files and directories that it was made from, the
-settings, and where the rest is. The rest are parts, each with a checksum, of which a create reads three or four: a page
-of the index of devices, then the edits that it asks for. It is trusted only as long as every stamp is what `stat` says
-now, and where nobody else can have written it. builder.py makes its content, rebuild.py keeps it.
+The first line names the format. Then comes the head: the stamps of the files and directories that the snapshot was made
+from, the settings, and the places of the other parts. Each part has a checksum. A create reads three or four parts: a
+page of the index of devices, then the edits of its devices. The snapshot is used only if `stat` still gives every
+stamp, and if nobody else can have written the file. builder.py makes its content, rebuild.py keeps it.
 """
 
 import marshal
@@ -38,7 +38,7 @@ _WRITABLE_BY_OTHERS = 0o022
 
 
 class Damaged(ValueError):
-    """A snapshot that can't be trusted; the text says why."""
+    """A snapshot that can't be used; the text says why."""
 
 
 class Snapshot:
@@ -74,7 +74,7 @@ class Snapshot:
         self._end_of_head = end
 
     def is_fresh(self) -> bool:
-        """Whether every file and directory it was made from is still the same: no device of yesterday is handed out."""
+        """Whether every file and directory that it was made from is still the same: no old device is given away."""
         for path, known in self._files:
             if stamp(path) != known:
                 return False
@@ -138,7 +138,7 @@ def load(directory: str, name: str) -> "Snapshot | None":
 
 
 def is_ours(found: posix.stat_result, kind: int = _S_IFDIR) -> bool:
-    """Whether what `stat` found is of that kind (a directory), and nobody but us can write to it."""
+    """Whether `stat` found something of this kind (a directory) that only we can write to."""
     return (
         found.st_mode & _S_IFMT == kind and found.st_uid == posix.geteuid() and not found.st_mode & _WRITABLE_BY_OTHERS
     )
@@ -173,7 +173,7 @@ def guard_of(found: posix.stat_result) -> "Guard":
 def spec_names(directory: str) -> "tuple[str, ...] | None":
     """The sorted names of the spec files in a directory, as `cdi.registry.spec_files` has them; None: not to be listed.
 
-    Whatever else comes and goes there is nobody's spec.
+    Other files there are no specs, so it does not matter if they come and go.
     """
     try:
         with posix.scandir(directory) as entries:

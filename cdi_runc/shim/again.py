@@ -18,7 +18,7 @@ def without_edits(now: "Object", made: "Object", before: "Object") -> "Object":
     """The config `now` without what an earlier run changed in it: what somebody else changed since then stays.
 
     made: the config that the earlier run wrote. before: the one that it found. Raises NotOurs where `now` lacks any of
-    the changes from `before` to `made`: it was written anew, and all in it is its author's.
+    the changes from `before` to `made`: its author has written it again, and all in it is theirs.
     """
     if now == made:
         return before

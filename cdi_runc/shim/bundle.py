@@ -1,7 +1,7 @@
 """HOT. The container's config.json: read as a whole, and replaced as a whole or left as it is.
 
-The bundle's directory is opened once. All else happens by its descriptor, so that a link that is swapped during the
-call leads nobody elsewhere. Knows files, and nothing of what is in them but that it is one JSON object.
+The bundle's directory is opened once. All else uses its descriptor, so a link that somebody swaps meanwhile has no
+effect. Knows files, and of their content only that it is one JSON object.
 """
 
 import posix
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Real ones have 5 to 60 KiB; a Jetson's four hundred mounts make 100.
 MAX_SIZE = 32 * 1024 * 1024
-# What is too large to be edited may still belong to a container that asks for nothing.
+# A file that is too large to be edited can still be of a container that asks for nothing.
 MAX_SEARCHED = 256 * 1024 * 1024
 
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
@@ -51,7 +51,7 @@ class Config:
         except OSError as error:
             linked = self._is_link()
             self.close()
-            reason = "a symbolic link, and only a file in the bundle itself is edited" if linked else error.strerror
+            reason = "is a symbolic link; cdi-runc edits only a file in the bundle itself" if linked else error.strerror
             raise ConfigError(f"{path}: {reason}") from None
         except ValueError as error:
             self.close()
@@ -63,9 +63,9 @@ class Config:
         return self._document.text()
 
     def replace(self, kept: str = "") -> None:
-        """Put a file with the data as they are now in the place of the old one. It keeps mode, owner, ACLs and xattrs.
+        """Replace the file by one with the present data. It keeps mode, owner, ACLs and xattrs.
 
-        By rename in one directory: whoever looks, or whoever kills us, finds the old file or the new one, as a whole.
+        By rename in one directory: a reader finds the old file or the new one, whole, even if we are killed.
         Another hard link to the old file keeps the old data. Raises ConfigError, and then the old file is still there.
         kept: the name of a copy beside it, for us alone.
         """
@@ -131,7 +131,7 @@ class Config:
             finally:
                 posix.close(descriptor)
         except OSError:
-            self.remove(name)  # what is kept beside a config is no reason to start no container
+            self.remove(name)  # a container must start even if we can't keep this
 
     def _put(self, data: bytes) -> None:
         temporary = f"{self.name}.{posix.urandom(8).hex()}.cdi-runc"
@@ -194,7 +194,7 @@ def mentions(path: str, needles: "Sequence[bytes]") -> bool:
     """Whether any of the needles is in a file, of whatever form; False where it is no file that can be read.
 
     Unlike Config it follows links, as the runtime does. A file that is too large to be searched counts as one with a
-    needle: nobody can know.
+    needle, since it may have one.
     """
     try:
         if posix.stat(path).st_mode & _S_IFMT != _S_IFREG:  # even opening some devices has effects

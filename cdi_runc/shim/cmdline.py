@@ -1,7 +1,7 @@
 """HOT. Which command a runtime's arguments give, for which bundle, and where the runtime's log goes.
 
-Reads a line as the wrapped runtime does, so that a container named `create` or a root directory named `run` confuses
-nobody. Knows nothing of files, CDI or the config; never changes a line, never raises.
+Reads a line as the wrapped runtime does, so that a container named `create` or a root directory named `run` is no
+problem. Knows nothing of files, CDI or the config; never changes a line, never raises.
 """
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def _runc() -> Tables:
 
 
 def _crun() -> Tables:
-    """1.8 to main. Where a prefix fits several options the first is taken, so those that came later stand last."""
+    """1.8 to main. If a prefix fits several options, the first is taken. So newer options are last."""
     before = _table(
         log="log",
         log_format="log-format",

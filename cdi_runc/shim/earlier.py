@@ -20,7 +20,7 @@ BEFORE, AFTER = ".{}.before-cdi-runc", ".{}.after-cdi-runc"
 def before_edits(config: "Config") -> "Object":
     """The data of the config without the edits of an earlier run; its own data where there was none.
 
-    A config that was written anew since then is its author's: its data are the answer.
+    If its author has written the config again since then, its own data are the answer.
     """
     made = config.beside(AFTER.format(config.name))
     found = config.beside(BEFORE.format(config.name)) if made is not None else None

@@ -1,4 +1,4 @@
-"""HOT. How the shim was called: what launcher.sh hands over, and our own options, which stand before all others."""
+"""HOT. How the shim was called: what launcher.sh hands over, and our own options, which are before all others."""
 
 import posix
 
@@ -11,7 +11,7 @@ class Launch:
     """One call of the shim.
 
     hook: what `--cdi-hook` says, '' where an engine calls us as its runtime.
-    args: the words for the runtime. name: the runtime we stand for (`runc` where we are called `cdi-runc`). runtime,
+    args: the words for the runtime. name: the runtime that we wrap (`runc` if we are called `cdi-runc`). runtime,
     config: what `--cdi-runtime` and `--cdi-config` say, or ''. environ: the caller's, by bytes. ignored: the mask of
     signals that the caller ignores. full_python: the interpreter that has all dependencies. default_path: where sh
     looks for programs if the caller has no PATH.

@@ -1,7 +1,7 @@
 """RARE. The shim's words to the person at the engine: on standard error, and in the runtime's log in its format.
 
 Docker and containerd show their users the last error of the log, Podman shows standard error. What a log is called and
-looks like is the runtime's: `dialect` is its name. A log that can't be written is nobody's error.
+looks like is the runtime's: `dialect` is its name. If the log can't be written, that is not an error.
 """
 
 import posix
@@ -69,7 +69,7 @@ def remember(message: str, call: "Call | None", directory: str) -> bool:
         _write(descriptor, f'{{"time":{time.time_ns() // 10**9},{",".join(words)}}}\n')
         posix.close(descriptor)
     except OSError:
-        return False  # nothing hangs on it
+        return False  # cdictl then has less to tell, and that is all
     return True
 
 
@@ -85,7 +85,7 @@ def _formatted(level: str, line: str, log_format: str, dialect: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text with what a terminal would obey, as an ESC in a path, written out."""
+    """The text with control characters written out, such as an ESC in a path, which a terminal would obey."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

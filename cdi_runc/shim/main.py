@@ -1,4 +1,4 @@
-"""HOT. What a call of the shim does, arrow by arrow: argv, config.json, decision, outcome, config.json, exec."""
+"""HOT. What a call of the shim does, step by step: argv, config.json, decision, outcome, config.json, exec."""
 
 import posix
 
@@ -90,7 +90,7 @@ def prepare(launch: Launch, call: "Call", warn: "Warn") -> "tuple[str, Config | 
     try:
         known = _snapshot(launch, warn)
     except SettingsError as fault:
-        # Nobody's container should be out of reach because our settings are broken.
+        # Broken settings must not stop containers that ask for nothing.
         known = Unreadable(str(fault))
     path = runtime.find(
         launch.runtime or known.settings["runtimes"].get(launch.name, launch.name),

@@ -1,4 +1,4 @@
-"""HOT. The config that the runtime gets: the edits as the CDI standard makes them, less what would be made twice.
+"""HOT. The config that the runtime gets: the edits as the CDI standard makes them, without what is there already.
 
 An engine may have made the same edits, and a bundle may be run again, so this compares results: what is in force stays
 as it is. Where no runtime takes what the standard makes, it is changed to what the runtimes take. Reads no file but
@@ -89,7 +89,7 @@ def _sort_mounts(made: "Object", groups: "Sequence[Group]") -> None:
 
 
 def _keep_devices(made: "Object", config: "Object") -> None:
-    """Leave the devices in the order that they have, where nothing but the order would change."""
+    """Keep the order of the devices if only the order would change."""
     before, after = _items(config, "linux", "devices"), _items(made, "linux", "devices")
     if len(before) == len(after) and before != after:
         by_path = {device.get("path"): device for device in before}
@@ -98,7 +98,7 @@ def _keep_devices(made: "Object", config: "Object") -> None:
 
 
 def _keep_rules(made: "Object", config: "Object", groups: "Sequence[Group]") -> None:
-    """Of the cgroup rules that were added, keep those that runtimes take and that do not hold already."""
+    """Keep those of the added cgroup rules that runtimes take and that have an effect."""
     before = _at(config, "linux", "resources", "devices", of=list)
     added = _at(made, "linux", "resources", "devices", of=list)[len(before) :] + _rules_of_unbuffered(made, groups)
     if not added:
@@ -158,7 +158,7 @@ def _allowed(rules: "Sequence[Object]") -> "dict[tuple[object, object, object], 
 
 
 def _covers(rule: "tuple[object, object, object]", device: "tuple[object, object, object]") -> bool:
-    if rule[0] == "a":  # which stands for all devices, whatever numbers it has
+    if rule[0] == "a":  # which means all devices, whatever numbers it has
         return True
     return rule[0] == device[0] and all(
         wanted in (None, -1) or wanted == number for wanted, number in zip(rule[1:], device[1:], strict=True)
@@ -194,7 +194,7 @@ def _items(config: "Object", *path: str) -> "list[Object]":
 
 
 def _at(config: "Object", *path: str, of: type = dict) -> "Any":
-    """What is at the path, or an empty thing of the type where nothing of it is; faults are for `apply` to tell."""
+    """What is at the path, or an empty value of the type. `apply` tells what is wrong with it."""
     part: Any = config
     for key in path:
         part = part.get(key) if isinstance(part, dict) else None

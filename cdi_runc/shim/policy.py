@@ -1,4 +1,4 @@
-"""HOT. Who may have which device: the administrator's rules, of which the first that matches a request decides.
+"""HOT. Who may have which device: the administrator's rules. The first rule that matches a request decides.
 
 The rules come checked and compiled in the snapshot (host/policy.py). Knows what a container's config says of it, and
 nothing of devices but their names and edits.

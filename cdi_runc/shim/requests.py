@@ -42,7 +42,7 @@ def requested(config: "Mapping[str, object]", sources: "Sources") -> list[Reques
 
     config: the OCI config. sources: `requests` of the settings: `annotations` (prefixes of keys), `mounts` (a
     directory or None), `env` (a variable's name or None).
-    Raises ShimError and InvalidName for a request that no device can be meant by.
+    Raises ShimError and InvalidName for a request that can't be a device's name.
     """
     found: dict[str, Request] = {}
     for request in _requests(config, sources):
@@ -53,7 +53,7 @@ def requested(config: "Mapping[str, object]", sources: "Sources") -> list[Reques
 
 
 def without_markers(config: "Mapping[str, object]", sources: "Sources") -> "list[object] | None":
-    """The config's mounts without those that only ask for a device; None where there is none of these."""
+    """The config's mounts without those that only ask for a device; None if no mount does."""
     directory = sources["mounts"]
     if not directory:
         return None
@@ -63,7 +63,7 @@ def without_markers(config: "Mapping[str, object]", sources: "Sources") -> "list
 
 
 def needles(sources: "Sources") -> list[bytes]:
-    """Bytes of which at least one is in any JSON text that holds a request: its letters, or an escape of them."""
+    """Byte strings. Any JSON text with a request has at least one of them: letters of the request, or an escape."""
     words = [prefix.partition("/")[0] for prefix in sources["annotations"]]
     words += [word.rpartition("/")[2] for word in (sources["mounts"], sources["env"]) if word]
     return [b"\\u", *(word.encode() for word in words)]

@@ -20,7 +20,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROBE = b"CDI_RUNC_PROBE"
 PROBE_ANSWER = b"cdi-runc wraps a runtime\n"
 
-# More processor time (s) than anything that execs a runtime has used before, less than anyone would want to wait.
+# Seconds of processor time: more than any program uses before it starts a runtime, less than a user would notice.
 _SUSPICIOUS_AGE = 0.3
 
 

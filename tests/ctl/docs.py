@@ -1,5 +1,5 @@
-"""The examples of docs/cdictl.md and docs/generate.md: run on a small host of their own, so that a page shows what
-cdictl prints.
+"""The examples of docs/cdictl.md, generate.md and vendors.md: run on a small host of their own, so that a page shows
+what cdictl prints.
 
 A block marked `<!-- file: PATH -->` is a file of that host, a block of `console` a session on it: `$ ` begins a
 command, `...` stands for whatever differs from host to host. `python -m tests.ctl.docs` writes the outputs anew.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (DOCS / "cdictl.md", DOCS / "generate.md")
+PAGES = (DOCS / "cdictl.md", DOCS / "generate.md", DOCS / "vendors.md")
 BIN = Path(sys.executable).parent
 
 _BLOCK = re.compile(

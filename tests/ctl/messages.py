@@ -26,7 +26,7 @@ _TELLERS = {
 }
 _SECOND = {"Problem", "tell"}
 # These modules return what is said, or collect it.
-_REASONS = {"host/missing.py", "shim/decision.py", "shim/dropped.py"}
+_REASONS = {"host/missing.py", "host/trust.py", "shim/decision.py", "shim/dropped.py"}
 # These are for programmers who use the library, and for cdictl; no call of the shim leads to them.
 _ELSEWHERE = {"cdi/annotations.py": 40}  # the lines after this one
 _COLD = {"cdi/_scalars.py", "cdi/_yaml.py"}  # the syntax of YAML: one row of the page stands for all
@@ -72,7 +72,7 @@ def _messages(tree: ast.Module, has_reasons: bool) -> Iterator[tuple[int, str]]:
 
 def _gives_reason(node: ast.AST, has_reasons: bool) -> TypeGuard[ast.Assign | ast.Return]:
     if isinstance(node, ast.Assign):
-        return getattr(node.targets[0], "id", "") == "said"
+        return getattr(node.targets[0], "id", "") in ("said", "reason")
     return has_reasons and isinstance(node, ast.Return) and isinstance(node.value, ast.Constant | ast.JoinedStr)
 
 
@@ -81,6 +81,8 @@ def _template(node: ast.expr | None) -> str:
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
         return "".join(_template(part) for part in node.values)
+    if isinstance(node, ast.IfExp):
+        return _template(node.body)
     if isinstance(node, ast.FormattedValue) and node.conversion == ord("r"):
         return "'<>'"
     if (

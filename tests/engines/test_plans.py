@@ -86,7 +86,7 @@ def test_docker(tmp_path: Path, new: NewRuntime, after: str) -> None:
 def test_docker_with_a_default_that_it_does_not_have(tmp_path: Path) -> None:
     config = tmp_path / "daemon.json"
     config.write_text('{"default-runtime": "gone"}')
-    with pytest.raises(EngineError, match="default-runtime gone is none of its runtimes"):
+    with pytest.raises(EngineError, match="default-runtime gone is not one of its runtimes"):
         docker.runtimes(_found("docker", "20.10.24", config))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=complete_device)
-@click.option("-v", "--verbose", is_flag=True, help="Also what each device brings, and which files it shadows.")
+@click.option("-v", "--verbose", is_flag=True, help="Also the edits of each device, and the files that it shadows.")
 @output_option("table", "json", "yaml", "name")
 @click.pass_context
 def devices(ctx: click.Context, patterns: tuple[str, ...], verbose: bool, output: str) -> None:

@@ -33,7 +33,7 @@ def inject(options: Options, path: str, in_place: bool, names: tuple[str, ...], 
     DEVICE is a qualified name, vendor.com/class=name, or a pattern with *, ? or [ in it. All of them are added, or
     none."""
     if path == "-" and in_place:
-        raise click.UsageError("--in-place wants a file: --config FILE")
+        raise click.UsageError("--in-place needs a file: --config FILE")
     config: Any = _standard_input() if path == "-" else Config(path)
     known = options.spec_files()
     known.registry.inject(config.data, meant(names, known))

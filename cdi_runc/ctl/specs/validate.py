@@ -25,9 +25,9 @@ def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
         try:
             newest_known(engine, release)
         except KeyError:
-            raise click.BadParameter(f"{engine!r} is none of {', '.join(RELEASES)}") from None
+            raise click.BadParameter(f"{engine!r} is not one of {', '.join(RELEASES)}") from None
         except ValueError:
-            raise click.BadParameter(f"a release like {engine}@1.2 is wanted") from None
+            raise click.BadParameter(f"expected a release such as {engine}@1.2") from None
     return parts
 
 

@@ -234,7 +234,7 @@ def engines_know_us(host: Host) -> Iterator[Result]:
                 mend = f"two lines in {host.options.config_path}: `requests:` and `  mounts: {MARKER_MOUNTS}`"
                 yield Result("warning", "engines", text, mend)
                 continue
-            how = [f"knows cdi-runc as {', '.join(ours)}"] * bool(ours) + ["brings CDI devices itself"] * itself
+            how = [f"knows cdi-runc as {', '.join(ours)}"] * bool(ours) + ["injects CDI devices itself"] * itself
             yield Result("ok", "engines", f"{name} {found.version} {' and '.join(how)}")
         elif name != "nerdctl" and name not in told:
             without.append(f"{name} {found.version}".strip())

@@ -233,7 +233,7 @@ def host_as_needed(case: Case) -> Iterator[Step]:
         for message in said:
             yield Step("problem", f"{name}: {message}")
         if not said:
-            yield Step("ok", f"{name}: all that it wants from the host is there")
+            yield Step("ok", f"{name}: everything that it needs exists on this host")
 
 
 def seen_in_container(case: Case) -> Iterator[Step]:

@@ -134,7 +134,7 @@ def _nodes(config: "Mapping[str, Any]", groups: "Sequence[Group]", mapped: bool)
 
 
 def _lacking(config: "LxcConfig", made: "Mapping[str, Any]", mapped: bool) -> list[str]:
-    """What the devices bring and no hook can give, as far as the container's config has it not."""
+    """What the devices need, no hook can give, and the container's config does not have."""
     process, linux = made.get("process", {}), made.get("linux", {})
     lines = []
     for entry in process.get("env", ()):

@@ -25,7 +25,7 @@ _START_HOST = "start-host"
 
 
 def new_bundle(config_file: str, container_root: int) -> str:
-    """Make the bundle of a container anew, empty but for a file that the container's root may write its words to."""
+    """Make an empty bundle for a container, with a file that the container's root may write its words to."""
     bundle = _bundles(config_file)[0 if places.is_host_root() else 1]
     remove(bundle)
     _make_directories(bundle)

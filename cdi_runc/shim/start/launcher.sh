@@ -1,7 +1,7 @@
 #!/bin/sh
-# cdi-runc: the OCI runtime that brings CDI devices to engines without CDI.
+# cdi-runc: an OCI runtime that gives containers their CDI devices, on engines without CDI.
 #
-# A shell parses what it reads, so the reasons are at the end, behind what runs at every call.
+# The reasons are at the end of the file: a shell parses what it reads, and this runs at every call.
 # shellcheck disable=SC3013
 # shellcheck disable=SC2030,SC2031
 
@@ -455,7 +455,7 @@ exec "$_cdi_try" -I -S -X utf8 "$_cdi_start/boot.py" "$@"
 #   runtime once this process has used a tenth of a second of processor time (nine digits in ns), or where the kernel
 #   does not tell.
 # _cdi_asks_for_nothing: the subshell is for dash. For a plain command it would use vfork, and then it unblocks all
-#   signals, for the runtime too. /usr/bin/grep is found sooner than on PATH, and GREP_OPTIONS counts for old ones.
+#   signals, for the runtime too. /usr/bin/grep is found sooner than on PATH. Old greps obey GREP_OPTIONS.
 #   A bundle that was run before has the edits of that run, also where it asks for nothing any more (earlier.py).
 # _cdi_take_settings: the lines of a config that set something; fails where it can't be read. A user's own config, which
 #   the host's root does not follow, is for Python to weigh.

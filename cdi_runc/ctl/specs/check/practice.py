@@ -141,7 +141,7 @@ def timeout_not_positive(spec: Any) -> Iterator[Remark]:
     """SPEC.md, "Hooks": a timeout is greater than zero. Runtimes stop a hook with 0 or less at once."""
     for path, hook in each_edit(spec, "hooks"):
         if hook.get("timeout", 1) <= 0:
-            yield (*path, "timeout"), f"is {hook['timeout']}: SPEC.md wants a timeout greater than zero"
+            yield (*path, "timeout"), f"is {hook['timeout']}: SPEC.md requires a timeout greater than zero"
 
 
 PRACTICE: tuple[Check, ...] = (
