@@ -7,18 +7,18 @@ way to read a config and to use the answer. It reads no file and writes none.
 from cdi_runc.cdi.errors import CDIError, UnresolvableDevices
 from cdi_runc.cdi.injection import resolve
 from cdi_runc.host.errors import SettingsError
+from cdi_runc.shim import policy
 from cdi_runc.shim.errors import ShimError
-from cdi_runc.shim.policy import Container, judged, limited
 from cdi_runc.shim.requests import Request, requested, without_markers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from cdi_runc.cdi.injection import Group
     from cdi_runc.host.known import Known
-    from cdi_runc.shim.policy import Rule
+    from cdi_runc.shim.policy import Container, Rule
 
 # A pod's pause container has the pod's annotations, and gets none of the devices (containerd's CRI, CRI-O).
 SANDBOX = {"io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri-o.ContainerType": "sandbox"}
@@ -71,20 +71,22 @@ def decide(
     elif decision.requests:
         if settings["fault"] or settings["policy"]["fault"]:
             raise SettingsError(settings["fault"] or settings["policy"]["fault"])
-        _judge(decision, Container(config, command, runtime), known)
+        _judge(decision, lambda: policy.Container(config, command, runtime), known)
     if command != "restore" or not reason:
         decision.mounts = without_markers(config, settings["requests"])
     return decision
 
 
-def _judge(decision: Decision, container: Container, known: "Known") -> None:
+def _judge(decision: Decision, container: "Callable[[], Container]", known: "Known") -> None:
     """Let the policy allow the requests, and take the edits of their devices as far as it allows these."""
     note = decision.notes.append
-    decision.rules = judged(decision.requests, container, known.settings["policy"]["rules"], note)
+    rules = known.settings["policy"]["rules"]
+    if rules:  # of most hosts there are none, and then `policy` is not even loaded
+        decision.rules = policy.judged(decision.requests, container(), rules, note)
     decision.groups = _edits([request.name for request in decision.requests], known)
     if any(rule["limits"] for rule in decision.rules.values()):
         files = {name: found[0] for name in decision.rules if (found := known.find(name))}
-        decision.groups = limited(decision.groups, files, decision.rules, note)
+        decision.groups = policy.limited(decision.groups, files, decision.rules, note)
     foreign = known.settings.get("foreign")
     if foreign:
         used = {"", *(whose for whose, _ in decision.groups)}

@@ -13,8 +13,9 @@ from types import CodeType
 
 from cdi_runc.cdi._files import replace_file
 
-# The name of a module, its file, the file's mtime (ns) and size (None: thaw.py need not look), its code.
-Frozen = tuple[str, str, tuple[int, int] | None, CodeType]
+# The name of a module, its file, the file's mtime (ns) and size (None: thaw.py need not look), its code, which is
+# marshalled once more where most calls do not use it, so that they need not load it.
+Frozen = tuple[str, str, tuple[int, int] | None, CodeType | bytes]
 
 # Every module comes after those that it imports.
 HOT = (
@@ -44,6 +45,9 @@ HOT = (
     "cdi_runc.shim.main",
 )
 
+# Those that only some hosts need. Whoever imports such a module takes it as a whole, and no names from it.
+LATER = ("cdi_runc.shim.policy",)
+
 START = Path(__file__).parent
 LIB = START.parent.parent.parent
 
@@ -64,7 +68,8 @@ def freeze(checked: bool = True) -> None:
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         found = path.stat()  # before it is read, so that a change in between is seen at the next start
         stamp = (found.st_mtime_ns, found.st_size) if checked else None
-        frozen.append((name, str(path), stamp, _compiled(path)))
+        code = _compiled(path)
+        frozen.append((name, str(path), stamp, marshal.dumps(code) if name in LATER else code))
     thaw = _compiled(START / "thaw.py")
     start = thaw.replace(co_consts=tuple(tuple(frozen) if c == "FROZEN" else c for c in thaw.co_consts))
     target = frozen_path()

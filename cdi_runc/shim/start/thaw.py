@@ -6,6 +6,7 @@ source has changed, or where someone wants tracebacks, for which the frozen code
 
 import _imp
 import _signal  # type: ignore[import-not-found]
+import marshal
 import posix
 import sys
 
@@ -53,11 +54,31 @@ try:
 except ImportError:
     sys.modules.pop("_json", None)  # it is built in, or elsewhere: jsontext.py finds it
 
+
+def load_later(module: "Any", code: bytes) -> None:
+    """Let a module have its names once somebody asks for one of them (PEP 562)."""
+
+    def get(name: str) -> "Any":
+        del module.__getattr__
+        try:
+            made = marshal.loads(code)
+        except Exception:  # damaged, which shows only now
+            with open(module.__file__, "rb") as source:
+                made = compile(source.read(), module.__file__, "exec")
+        exec(made, module.__dict__)  # noqa: S102
+        return getattr(module, name)
+
+    module.__getattr__ = get
+
+
 modules, Module = sys.modules, type(sys)
 for name, path, _, code in frozen:
     modules[name] = module = Module(name)
     module.__file__ = path
-    exec(code, module.__dict__)  # noqa: S102
+    if type(code) is bytes:
+        load_later(module, code)
+    else:
+        exec(code, module.__dict__)  # noqa: S102
 
 # Only now, since the import system looks more closely at what is imported from a package.
 for name, path, stamp, code in frozen:  # noqa: B007

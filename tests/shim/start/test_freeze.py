@@ -1,6 +1,7 @@
 """What starts at every container starts from builtin modules alone, and from one file."""
 
 import json
+import marshal
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,25 @@ def test_only_what_is_allowed_is_imported(call: list[str], tmp_path: Path) -> No
     config = bundle(tmp_path / "bundle", annotations=REQUEST) / "config.json"
     assert imported(call, tmp_path) - BUILTIN - OF_THE_START - EXTENSIONS == set()
     assert json.loads(config.read_text())["linux"]["devices"][0]["path"] == "/dev/x"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_module_that_few_hosts_need_is_loaded_where_it_is_needed(
+    call: list[str], tmp_path: Path, damaged: bool
+) -> None:
+    imported(call, tmp_path)
+    (tmp_path / "policy.yaml").write_text("rules:\n- {action: deny, message: ask us}\n")
+    data, frozen = freeze.frozen_path().read_bytes(), tmp_path / freeze.frozen_path().name
+    modules = next(each for each in marshal.loads(data[16:]).co_consts if isinstance(each, tuple) and len(each) > 9)
+    later = {name: code for name, _, _, code in modules if isinstance(code, bytes)}
+    assert tuple(later) == freeze.LATER
+    for code in later.values() if damaged else ():
+        data = data.replace(code, bytes(len(code)))
+    frozen.write_bytes(data)
+    bundle(tmp_path / "bundle", annotations=REQUEST)
+    done = subprocess.run([sys.executable, "-I", "-S", str(frozen), *call], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "vendor.com/gpu=0: ask us" in done.stderr
 
 
 def test_the_hot_modules_say_so_and_no_others() -> None:
