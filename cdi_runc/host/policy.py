@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import marshal
 import os
-import stat
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from importlib.resources import files
@@ -18,6 +17,7 @@ import yaml
 
 from cdi_runc.cdi.errors import InvalidSpec
 from cdi_runc.cdi.spec import read_file
+from cdi_runc.host import trust
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.host.settings import UniqueKeys, check
 
@@ -94,7 +94,9 @@ def _covers(wide: dict[str, Any], narrow: dict[str, Any]) -> bool:
 
 def _parsed(path: str) -> tuple[dict[str, Any], list[int]]:
     """What is in the file, and the line of each rule. Raises FileNotFoundError and SettingsError."""
-    _require_trusted(path)
+    reason = trust.why_not(path)
+    if reason:  # whoever writes a policy gives devices away
+        raise SettingsError(f"{path}: {reason}")
     try:
         text = read_file(path).decode()
         loader = UniqueKeys(text)
@@ -121,13 +123,6 @@ def _parsed(path: str) -> tuple[dict[str, Any], list[int]]:
         for item in value.value
     ]
     return data, lines
-
-
-def _require_trusted(path: str) -> None:
-    """Refuse a policy that others may write: whoever writes it gives devices away. Raises FileNotFoundError too."""
-    found = os.stat(path)
-    if found.st_uid not in (0, os.geteuid()) or stat.S_IMODE(found.st_mode) & 0o022:
-        raise SettingsError(f"{path}: others may write it; mend it: chown root {path}; chmod 0644 {path}")
 
 
 def _compiled(rule: dict[str, Any], place: str) -> dict[str, Any]:

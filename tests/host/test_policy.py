@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft7Validator
 
+from cdi_runc.host import places
 from cdi_runc.host.policy import NONE, idle_rules, read, schema
 
 
@@ -68,10 +70,19 @@ def test_a_fault_is_named_in_one_line(tmp_path: Path, text: str, fault: str) -> 
     assert "\n" not in found["fault"]
 
 
-def test_a_policy_that_others_may_write_is_none(tmp_path: Path) -> None:
+def test_a_policy_that_others_may_write_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, "rules: []\n")
     Path(path).chmod(0o666)
-    assert "others may write it; mend it: chown root" in read(path)["fault"]
+    monkeypatch.setattr(places, "is_host_root", lambda: True)
+    assert read(path)["fault"] == f"{path}: others than root may write {path} (chmod go-w {path})"
+
+
+def test_a_users_own_policy_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a user namespace the host's root has another number."""
+    path = written(tmp_path, "rules: []\n")
+    monkeypatch.setattr(places, "is_host_root", lambda: False)
+    monkeypatch.setattr(os, "geteuid", lambda: 65533)
+    assert read(path) == NONE
 
 
 @pytest.mark.parametrize(
