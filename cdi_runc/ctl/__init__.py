@@ -36,6 +36,7 @@ SECTIONS = {
         "explain": "why.explain:explain",
         "diff": "why.diff:diff",
         "doctor": "why.doctor:doctor",
+        "log": "access.log:log",
         "support-bundle": "why.support_bundle:support_bundle",
     },
     "Check and change": {

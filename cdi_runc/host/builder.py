@@ -8,6 +8,7 @@ import marshal
 import os
 import sys
 import time
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
@@ -113,6 +114,8 @@ def _assembled(files: "Reading", registry: Registry, began: int) -> bytes:
     stamps = [(path, files.known(path)) for path in (files.config, files.policy_path)]
     settings = files.settings | {"policy": policy.packed(files.policy)}
     settings["foreign"] = trust.foreign(settings, files.config, registry.specs)
+    if settings["audit"] != "none":
+        settings["hashes"] = {path: sha256(files.spec(path)).hexdigest() for path in registry.specs}
     settings["fault"] = settings["fault"] or trust.fault_of(settings, files.config)
     head = marshal.dumps((stamps, list(files.folders()), settings, began, index, aside), MARSHAL)
     sizes = f"{len(head):x} {snapshot.checksum(head):x}".ljust(snapshot.SIZES).encode()

@@ -117,17 +117,19 @@ class Call:
 
     command: the runtime's command, or None where nothing comes of the line (no command, `--help`, a wrong option)
     bundle: the bundle as it was given; None is the working directory
+    container: the id of the container that a command starts
     config: the file that a command which starts a container will read, as seen from the caller's directory; else None
     log, log_format: the values of `--log` and `--log-format` as they were given, so crun's log may be `journald:ID`;
         known for every command, and where the command is None
     """
 
-    __slots__ = ("bundle", "command", "config", "log", "log_format")
+    __slots__ = ("bundle", "command", "config", "container", "log", "log_format")
 
     def __init__(self) -> None:
         self.command: str | None = None
         self.bundle: str | None = None
         self.config: str | None = None
+        self.container: str | None = None
         self.log: str | None = None
         self.log_format: str | None = None
 
@@ -196,6 +198,7 @@ def _read_operands(words: "Iterator[str]", options: dict[str, str], style: str, 
     most = 2 if style == ARGP and call.command == "restore" else 1
     if not 1 <= len(operands) <= most + unknown:  # any of them may be the value of an option newer than our tables
         raise _NothingStarts
+    call.container = operands[0 if most == 2 else -1]
 
 
 def _read_option(word: str, words: "Iterator[str]", options: dict[str, str], style: str, call: Call) -> bool:

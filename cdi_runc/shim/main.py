@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cdi_runc.cdi.types import ContainerEdits
     from cdi_runc.host.known import Known
     from cdi_runc.shim.cmdline import Call
+    from cdi_runc.shim.decision import Decision
 
     Warn = Callable[[str], None]
 
@@ -125,7 +126,7 @@ def inject(call: "Call", known: "Known", runtime_path: str, warn: "Warn") -> "Co
             raise
         return None  # it asks for nothing of ours, and what is wrong with it the runtime will say
     before = earlier.before_edits(config)
-    decision = decide(before, call.command, known, runtime=runtime_path.rpartition("/")[2])
+    decision = _decided(call, before, known, runtime_path.rpartition("/")[2], warn)
     for note in decision.notes:
         warn(note)
     if decision.refused and call.command == "restore":
@@ -142,6 +143,23 @@ def inject(call: "Call", known: "Known", runtime_path: str, warn: "Warn") -> "Co
         return None
     earlier.replace(config, before, made)
     return config
+
+
+def _decided(call: "Call", config: "dict[str, Any]", known: "Known", runtime_name: str, warn: "Warn") -> "Decision":
+    """What the container gets, written down where the settings want that. Raises as `decide` does."""
+    assert call.command
+    decided: Decision | str = ""
+    try:
+        decided = decide(config, call.command, known, runtime=runtime_name)
+        return decided
+    except (ShimError, SettingsError, CDIError) as fault:
+        decided = str(fault)
+        raise
+    finally:
+        if decided and known.settings.get("audit", "none") != "none":
+            from cdi_runc.shim.audit import record  # rare, and so not loaded before
+
+            record(call, config, known, runtime_name, decided, warn)
 
 
 def _may_be_dropped(edits: "list[ContainerEdits]", config: "dict[str, Any]") -> bool:

@@ -13,6 +13,7 @@ DEFAULTS = {
     "requests": {"annotations": ["cdi.k8s.io/"], "mounts": None, "env": None},
     "restore": "ignore",
     "trust": "warn",
+    "audit": "none",
     "fault": "",
 }
 

@@ -12,7 +12,7 @@ from cdi_runc.shim.requests import needles
 from tests.shim.conftest import Launcher, bundle, executable, make_launcher, shell
 
 # What the settings will have. Python does not know it yet, so it is taken out before Python reads a config.
-COMING = ("audit", "kubelet")
+COMING = ("kubelet",)
 
 # Config, the runtime below the launcher's directory, and what a container may ask by.
 READ_BY_THE_LAUNCHER: list[tuple[str, str, list[str]]] = [

@@ -1,0 +1,79 @@
+"""The lines that the shim has written for audit, from where the settings have them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+Entry = dict[str, Any]
+
+_PAUSE_S = 0.5
+
+
+def entries(target: str, follow: bool = False) -> Iterator[Entry]:
+    """The decisions written to `file:PATH` or the journal, the oldest first; with `follow`, also those to come.
+
+    Lines that a full disk has cut short are passed over. Raises ClickException where they can't be read.
+    """
+    if target == "none":
+        raise click.ClickException("nothing is written down: put `audit: file:/var/log/cdi-runc.log` into config.yaml")
+    if target == "syslog":
+        raise click.ClickException("the lines are in the syslog, whose files only its daemon knows: look for cdi-runc:")
+    source = _of_journal(follow) if target == "journal" else _of_file(target.removeprefix("file:"), follow)
+    for line in source:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and "container" in entry and "allowed" in entry:
+            yield entry
+
+
+def _of_file(path: str, follow: bool) -> Iterator[str]:
+    """The lines of a file; when logrotate has put another in its place, those of that one."""
+    while True:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                yield from _lines(file, path, follow)
+        except FileNotFoundError:
+            if not follow:
+                raise click.ClickException(f"{path} is not there: no container has asked for a device yet") from None
+            time.sleep(_PAUSE_S)
+        if not follow:
+            return
+
+
+def _lines(file: Any, path: str, follow: bool) -> Iterator[str]:
+    begun = ""
+    while True:
+        for text in file:
+            begun += text
+            if begun.endswith("\n"):
+                yield begun
+                begun = ""
+        if not follow or not _is_at(file, path):
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _is_at(file: Any, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except OSError:
+        return False
+
+
+def _of_journal(follow: bool) -> Iterator[str]:
+    command = ["journalctl", "--quiet", "--output=cat", "--identifier=cdi-runc", *(["--follow"] if follow else [])]
+    try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as journal:
+            assert journal.stdout
+            yield from journal.stdout
+    except FileNotFoundError:
+        raise click.ClickException("journalctl is not on this host, so the journal can't be read") from None
