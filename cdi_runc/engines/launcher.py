@@ -69,11 +69,16 @@ def _script(path: str) -> list[str]:
 
 def installed(name: str) -> str:
     """Where the launcher `name` is: beside the cdictl that runs, or on PATH."""
+    unusable = ""
     beside = os.path.dirname(os.path.abspath(sys.argv[0])), os.path.dirname(sys.executable)
     for folder in (*beside, *os.environ.get("PATH", os.defpath).split(":")):
         path = os.path.join(folder, name)
-        if os.path.isabs(path) and os.access(path, os.X_OK) and os.path.isfile(path):
-            return path
+        if os.path.isabs(path) and os.path.isfile(path):
+            if os.access(path, os.X_OK):
+                return path
+            unusable = unusable or path
+    if unusable:
+        raise EngineError(f"{unusable} can't be executed: chmod 755 {unusable}")
     raise EngineError(f"{name} is not installed: no such command beside cdictl or on PATH")
 
 

@@ -13,7 +13,8 @@ from cdi_runc.engines.engine import EngineError
 from cdi_runc.inventory.inventory import DEVICE_PLUGIN, DRA, SERVE
 
 if TYPE_CHECKING:
-    from cdi_runc.ctl.why.health import Host, Result
+    from cdi_runc.ctl.why.health import Host
+from cdi_runc.ctl.why.result import Result
 
 KUBELET = "/var/lib/kubelet"
 _ENGINES = ("containerd", "crio")
@@ -21,7 +22,7 @@ _ENGINES = ("containerd", "crio")
 
 def devices_reach_pods(host: Host) -> Iterator[Result]:
     """The kubelet has the devices from one side only, and the engine does what it says."""
-    from cdi_runc.ctl.why.health import Result
+    from cdi_runc.ctl.why.result import Result
 
     if not os.path.exists(f"{KUBELET}/device-plugins/kubelet.sock"):
         return

@@ -8,7 +8,8 @@ import click
 
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, painted, printable
-from cdi_runc.ctl.why.health import Host, Result, examine
+from cdi_runc.ctl.why.health import Host, examine
+from cdi_runc.ctl.why.result import Result
 
 
 @click.command()
@@ -18,7 +19,8 @@ from cdi_runc.ctl.why.health import Host, Result, examine
 def doctor(ctx: click.Context, fix: bool, output: str) -> None:
     """Look at all that containers need to get their devices.
 
-    The worst comes first, each with the command that mends it. Exit status 1 where there is a problem."""
+    The worst comes first, each with the command that mends it. Exit status 1 if there is a
+    problem, 2 if all works and there is a warning."""
     options = ctx.find_object(Options) or Options()
     results = examine(Host(options))
     mended = [result for result in results if fix and result.fix and _mend(result)]
@@ -32,7 +34,8 @@ def doctor(ctx: click.Context, fix: bool, output: str) -> None:
             echo_folded(f"{painted('mended  ', 'ok')} {result.topic}: {result.text}", 9)
         for result in results:
             _echo(result)
-    ctx.exit(1 if any(result.level == "problem" for result in results) else 0)
+    levels = {result.level for result in results}
+    ctx.exit(1 if "problem" in levels else 2 if "warning" in levels else 0)
 
 
 def _mend(result: Result) -> bool:
@@ -53,4 +56,4 @@ def _echo(result: Result) -> None:
 
 
 def _data(result: Result) -> dict[str, Any]:
-    return {field: getattr(result, field) for field in ("level", "topic", "text", "mend")}
+    return {field: getattr(result, field) for field in ("check", "level", "topic", "text", "mend")}

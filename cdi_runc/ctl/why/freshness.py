@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cdi_runc.cdi.names import split_kind
-from cdi_runc.ctl.specs.check.host import HOST
+from cdi_runc.ctl.specs.check.host import THERE
 
 if TYPE_CHECKING:
     from cdi_runc.ctl.options import Options
@@ -75,7 +75,7 @@ def _stale(step: Step, directory: str) -> Finding:
 
 def _dangling(path: str, spec: Any) -> Iterator[Finding]:
     """What a spec names that is not there, or is another device than the spec says."""
-    wrong = list(dict.fromkeys(remark[1] for check in HOST for remark in check(spec)))
+    wrong = list(dict.fromkeys(remark[1] for check in THERE for remark in check(spec)))
     if wrong:
         vendor = split_kind(spec["kind"])[0]
         yield Finding(f"{path}: {_first(wrong)}", _REMEDIES.get(vendor, _OTHERS).format(path))

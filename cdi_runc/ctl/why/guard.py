@@ -8,7 +8,8 @@ import stat
 from collections.abc import Iterator
 
 import cdi_runc
-from cdi_runc.ctl.why.health import Host, Level, Result, interpreters
+from cdi_runc.ctl.why.health import Host, interpreters
+from cdi_runc.ctl.why.result import Level, Result
 from cdi_runc.engines import NAMES, images, launcher
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import EngineError

@@ -13,15 +13,17 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from cdi_runc import __version__
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.output import counted
 from cdi_runc.ctl.why.cluster import devices_reach_pods
 from cdi_runc.ctl.why.handover import runtime_behind
+from cdi_runc.ctl.why.result import Level, Result
+from cdi_runc.ctl.why.runtime import hooks_have_env, no_edits_dropped
 from cdi_runc.engines import NAMES, journal, launcher, records
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.ask import ask
@@ -29,19 +31,6 @@ from cdi_runc.engines.engine import MARKER_MOUNTS, EngineError, NotInstalled
 from cdi_runc.host import snapshot
 from cdi_runc.host.known import SpecFiles
 from cdi_runc.shim.errors import ShimError
-
-Level = Literal["problem", "warning", "ok"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """`mend` is the command that mends it; `fix` does the same, where that is safe to do unasked."""
-
-    level: Level
-    topic: str
-    text: str
-    mend: str = ""
-    fix: Callable[[], object] | None = None
 
 
 class Host:
@@ -79,8 +68,13 @@ def settings_usable(host: Host) -> Iterator[Result]:
     path = host.options.config_path
     if host.settings["fault"]:
         yield Result("problem", "settings", host.settings["fault"], f"edit {path} (cdictl schema settings)")
-    else:
-        yield Result("ok", "settings", path if os.path.exists(path) else f"the defaults, there is no {path}")
+        return
+    for name, wanted in host.settings["runtimes"].items():
+        if name.startswith("cdi-"):
+            right = name.removeprefix("cdi-")
+            text = f"`{name}` below `runtimes:` in {path} has no effect: {name} looks for `{right}` there"
+            yield Result("warning", "settings", text, f"write `{right}: {wanted}` in its place")
+    yield Result("ok", "settings", path if os.path.exists(path) else f"the defaults, there is no {path}")
 
 
 def specs_usable(host: Host) -> Iterator[Result]:
@@ -171,6 +165,8 @@ def runtime_there(host: Host) -> Iterator[Result]:
     """There is a runtime to hand over to."""
     mapped = host.settings["runtimes"]
     for name in {"runc": "", **mapped}:
+        if name.startswith("cdi-"):
+            continue  # which another check says
         try:
             found = runtime_behind(name, host.settings)
         except ShimError as fault:
@@ -214,7 +210,8 @@ def registrations_hold(host: Host) -> Iterator[Result]:
 def engines_know_us(host: Host) -> Iterator[Result]:
     """Some engine is told to use cdi-runc, or brings devices itself."""
     told = {record["engine"] for record in host.registrations}
-    without, served = [], 0
+    without: list[tuple[str, str]] = []
+    served = 0
     for name in NAMES:
         module = engine_of(name)
         try:
@@ -237,13 +234,27 @@ def engines_know_us(host: Host) -> Iterator[Result]:
             how = [f"knows cdi-runc as {', '.join(ours)}"] * bool(ours) + ["injects CDI devices itself"] * itself
             yield Result("ok", "engines", f"{name} {found.version} {' and '.join(how)}")
         elif name != "nerdctl" and name not in told:
-            without.append(f"{name} {found.version}".strip())
-    if without:
-        text = f"cdi-runc is not registered with {', '.join(without)}: containers there get no devices"
-        level: Level = "warning" if served else "problem"
-        yield Result(level, "engines", text, f"cdictl engine enable {without[0].split()[0]}")
-    elif not served and not told:
+            without.append((name, found.version))
+    yield from _unregistered(without, "warning" if served else "problem")
+    if not without and not served and not told:
         yield Result("ok", "engines", "no container engine is installed: call cdi-runc in the place of runc")
+
+
+def _unregistered(engines: list[tuple[str, str]], level: Level) -> Iterator[Result]:
+    """What is said of engines (name and version) that do not know cdi-runc, each with its own remedy."""
+    for name, version in engines:
+        title = f"{name} {version}".strip()
+        if name == "containerd" and _is_dockers():
+            yield Result("ok", "engines", f"{title} is there for Docker, which has runtimes of its own")
+        else:
+            text = f"cdi-runc is not registered with {title}: containers there get no devices"
+            yield Result(level, "engines", text, f"cdictl engine enable {name}")
+
+
+def _is_dockers() -> bool:
+    """Is containerd on this host for Docker only? Nothing else that starts containers through it is installed."""
+    others = ("kubelet", "nerdctl", "crictl", "ctr-enc", "faasd")
+    return shutil.which("dockerd") is not None and not any(map(shutil.which, others))
 
 
 def _can_ask(annotations: bool, requests: Mapping[str, Any]) -> bool:
@@ -289,6 +300,8 @@ CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
     launcher_works,
     hot_path_quick,
     runtime_there,
+    no_edits_dropped,
+    hooks_have_env,
     registrations_readable,
     registrations_hold,
     engines_know_us,
@@ -302,8 +315,19 @@ CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
 
 def examine(host: Host) -> list[Result]:
     """The results of all checks, the worst first."""
-    found = [result for check in CHECKS for result in check(host)]
+    found = [result for check in CHECKS for result in _results(check, host)]
     return sorted(found, key=lambda result: ("problem", "warning", "ok").index(result.level))
+
+
+def _results(check: Callable[[Host], Iterator[Result]], host: Host) -> Iterator[Result]:
+    """The results of a check; if it fails itself, that is one too, and the other checks are still made."""
+    name = check.__name__.replace("_", "-")
+    try:
+        for result in check(host):
+            yield replace(result, check=name)
+    except Exception as fault:
+        reason = " ".join(f"{type(fault).__name__}: {fault}".split())
+        yield Result("problem", "doctor", f"the check {name} has failed: {reason}", "please report this", check=name)
 
 
 # What the launcher does with frozen code before it executes it.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cdi_runc import CDIError, InjectionError, is_qualified_name
 from cdi_runc.cdi.injection import resolve
 from cdi_runc.ctl.specs.check.finding import each_edit
-from cdi_runc.ctl.specs.check.host import HOST
+from cdi_runc.ctl.specs.check.host import THERE
 from cdi_runc.ctl.why.containers import Container
 from cdi_runc.ctl.why.handover import runtime_behind
 from cdi_runc.ctl.why.live import access, node_in
@@ -229,7 +229,7 @@ def host_as_needed(case: Case) -> Iterator[Step]:
         if found is None:
             continue
         spec = {"devices": [{"containerEdits": found[2]}], "containerEdits": found[1]}
-        said = [message for check in HOST for _, message in check(spec)]
+        said = [message for check in THERE for _, message in check(spec)]
         for message in said:
             yield Step("problem", f"{name}: {message}")
         if not said:

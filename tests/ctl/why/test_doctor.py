@@ -13,7 +13,9 @@ import pytest
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.why import doctor as command
 from cdi_runc.ctl.why import health
-from cdi_runc.ctl.why.health import Host, Result
+from cdi_runc.ctl.why.health import Host
+from cdi_runc.ctl.why.result import Result
+from cdi_runc.ctl.why.runtime import hooks_have_env, no_edits_dropped
 from cdi_runc.engines import journal
 from cdi_runc.engines.engine import Found, Runtimes
 from cdi_runc.host import places
@@ -193,7 +195,13 @@ def test_what_cannot_be_mended_is_said(cdictl: Cdictl, monkeypatch: pytest.Monke
 
 def test_for_programs(cdictl: Cdictl, two_results: list[str]) -> None:
     found = json.loads(cdictl("doctor", "-o", "json").stdout)
-    assert found["checks"][0] == {"level": "problem", "topic": "worse", "text": "not so", "mend": "do it"}
+    assert found["checks"][0] == {
+        "level": "problem",
+        "topic": "worse",
+        "text": "not so",
+        "mend": "do it",
+        "check": "check",
+    }
 
 
 def test_the_support_bundle_holds_no_values_of_variables(cdictl: Cdictl, spec_dir: Path, tmp_path: Path) -> None:
@@ -307,3 +315,118 @@ def test_frozen_code_is_loaded_and_not_only_there(tmp_path: Path, damage: bytes 
     assert health._can_be_loaded(str(frozen))
     frozen.write_bytes(code[:-3] if damage is None else damage + code[4:])
     assert not health._can_be_loaded(str(frozen))
+
+
+def test_a_check_that_fails_itself_is_a_finding_and_the_others_go_on(
+    cdictl: Cdictl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_one(host: Host) -> Iterator[Result]:
+        yield Result("ok", "first", "so far")
+        raise ValueError("odd\nthing")
+
+    def other_one(host: Host) -> Iterator[Result]:
+        yield Result("ok", "second", "as it should be")
+
+    monkeypatch.setattr(health, "CHECKS", (broken_one, other_one))
+    result = cdictl("doctor")
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        1,
+        [
+            "problem  doctor: the check broken-one has failed: ValueError: odd thing",
+            "           mend it: please report this",
+            "ok       first: so far",
+            "ok       second: as it should be",
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("levels", "status"), [([], 0), (["ok"], 0), (["ok", "warning"], 2), (["warning", "problem", "ok"], 1)]
+)
+def test_the_exit_status(cdictl: Cdictl, monkeypatch: pytest.MonkeyPatch, levels: list[Any], status: int) -> None:
+    monkeypatch.setattr(command, "examine", lambda host: [Result(level, "a", "b") for level in levels])
+    assert cdictl("doctor").exit_code == status
+
+
+def test_the_names_of_checks_stay_the_same() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "cdictl.md").read_text("utf-8")
+    names = [check.__name__.replace("_", "-") for check in health.CHECKS]
+    assert [name for name in names if f"| `{name}` |" not in page] == []
+
+
+def test_a_runtime_under_the_name_of_its_launcher(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("runtimes: {cdi-runc: /opt/x/runc}\n")
+    host = Host(Options(config=str(path)))
+    warning, _ = health.settings_usable(host)
+    assert (warning.level, warning.mend) == ("warning", "write `runc: /opt/x/runc` in its place")
+    assert not any("/opt/x" in result.text for result in health.runtime_there(host))
+
+
+def test_a_launcher_that_cannot_be_executed(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cdi-runc").touch(0o644)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "cdictl")])
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    assert said(health.launcher_works(host)) == [
+        ("problem", f"{tmp_path}/cdi-runc can't be executed: chmod 755 {tmp_path}/cdi-runc")
+    ]
+
+
+class Unregistered:
+    """An engine that runs and does not know cdi-runc."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def find(self, config: str | None) -> Found:
+        return Found(self.name, "/usr/bin/x", "1.2.3", "/etc/x", True, "no")
+
+    def runtimes(self, found: Found) -> Runtimes:
+        return Runtimes("runc", {})
+
+
+def test_each_engine_has_a_remedy_and_dockers_containerd_needs_none(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "NAMES", ("docker", "crio", "containerd"))
+    monkeypatch.setattr(health, "engine_of", Unregistered)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    commands = [f"cdictl engine enable {name}" for name in ("docker", "crio", "containerd")]
+    assert [result.mend for result in health.engines_know_us(host)] == commands
+
+    (tmp_path / "dockerd").touch(0o755)
+    assert [result.mend for result in health.engines_know_us(host)] == [*commands[:2], ""]
+
+
+@pytest.fixture
+def old_runc(tmp_path: Path, spec_dir: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """runc 1.1.5, which has no features, and a spec that needs more than it can."""
+    path = tmp_path / "bin" / "runc"
+    path.parent.mkdir()
+    path.write_text('#!/bin/sh\n[ "$1" = --version ] || exit 1\necho runc version 1.1.5\n')
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
+    edits = {
+        "netDevices": [{"hostInterfaceName": "eth1", "name": "net0"}],
+        "hooks": [{"hookName": "createContainer", "path": "/bin/true"}],
+    }
+    spec = {"cdiVersion": "1.1.0", "kind": "v.com/nic", "devices": [{"name": "a", "containerEdits": edits}]}
+    (spec_dir / "nic.json").write_text(json.dumps(spec))
+    return str(path)
+
+
+def test_edits_that_the_runtime_drops(host: Host, cdictl: Cdictl, spec_dir: Path, old_runc: str) -> None:
+    line = "this runtime moves no network devices (netDevices): use runc 1.4, crun 1.22 or newer"
+    assert said(no_edits_dropped(host)) == [("warning", f"runc ({old_runc}): {line}")]
+    assert "moves no network devices" in cdictl("validate", "--host", spec_dir / "nic.json").stdout
+    (spec_dir / "nic.json").unlink()
+    assert said(no_edits_dropped(Host(host.options))) == []
+
+
+def test_hooks_without_env_under_an_old_runc(host: Host, spec_dir: Path, old_runc: str) -> None:
+    [(level, text)] = said(hooks_have_env(host))
+    assert level == "warning"
+    assert text.startswith(f"{spec_dir}/nic.json has a hook without env, which under runc 1.1.5 has the image's")
+    Path(old_runc).write_text("#!/bin/sh\necho runc version 1.3.0\n")
+    assert said(hooks_have_env(Host(host.options))) == []

@@ -55,6 +55,7 @@ def test_ours_is_stale_and_doctor_mends_it(cdictl: Cdictl, tmp_path: Path, monke
     monkeypatch.setattr(generate_specs, "candidates", lambda *_, **__: [])  # so that this host's devices do not matter
     checks = json.loads(cdictl("-o", "json", "doctor").stdout)["checks"]
     assert {
+        "check": "specs-fresh",
         "level": "warning",
         "topic": "specs",
         "text": f"{path} is stale: no recipe in use makes it",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from typing import Any
 
 from cdi_runc import InjectionError
 from cdi_runc.cdi.edits import oci_device
+from cdi_runc.cdi.versions import Path
 from cdi_runc.ctl.specs.check.finding import Check, Remark, each_edit
+from cdi_runc.shim.dropped import dropped, features_of
 
 
 def no_such_node(spec: Any) -> Iterator[Remark]:
@@ -56,7 +59,28 @@ def no_such_interface(spec: Any) -> Iterator[Remark]:
             yield (*path, "hostInterfaceName"), f"there is no network interface {name} on this host"
 
 
-HOST: tuple[Check, ...] = (no_such_node, no_such_mount_source, no_such_hook, no_such_interface)
+def dropped_by_the_runtime(spec: Any) -> Iterator[Remark]:
+    """The runtime that comes first of runc, crun and youki starts the container, but leaves these edits out.
+
+    It says itself what it can do (`runc features`). A newer one may do it."""
+    runtime = next(filter(None, map(shutil.which, ("runc", "crun", "youki"))), None)
+    for kind in ("netDevices", "intelRdt") if runtime else ():
+        for path, edits in _edits_of(spec):
+            if edits.get(kind):
+                for line in dropped([{kind: edits[kind]}], {}, lambda: features_of(str(runtime))):  # type: ignore[misc]
+                    yield (*path, kind), f"{runtime}: {line}"
+
+
+# What the host itself must have; why a container is refused, or starts and then fails.
+THERE: tuple[Check, ...] = (no_such_node, no_such_mount_source, no_such_hook, no_such_interface)
+HOST: tuple[Check, ...] = (*THERE, dropped_by_the_runtime)
+
+
+def _edits_of(spec: Any) -> Iterator[tuple[Path, Any]]:
+    """All container edits of a spec, and where they are."""
+    yield ("containerEdits",), spec.get("containerEdits", {})
+    for place, device in enumerate(spec["devices"]):
+        yield ("devices", place, "containerEdits"), device.get("containerEdits", {})
 
 
 def _link(path: str) -> str:

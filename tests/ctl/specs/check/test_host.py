@@ -3,14 +3,14 @@ from typing import Any
 
 import pytest
 
-from cdi_runc.ctl.specs.check.host import HOST
+from cdi_runc.ctl.specs.check.host import THERE
 
 NULL = {"path": "/dev/null"}
 
 
 def said(edits: Any) -> list[str]:
     data = {"devices": [{"name": "a", "containerEdits": edits}]}
-    return [message for check in HOST for _, message in check(data)]
+    return [message for check in THERE for _, message in check(data)]
 
 
 @pytest.mark.parametrize(
