@@ -45,12 +45,11 @@ class Runtime:
         return sorted(entry.name for entry in self.root.iterdir()) if self.root.exists() else []
 
     def _call(self, command: list[str], cwd: Path | None) -> "subprocess.CompletedProcess[str]":
+        # Standard input is a pipe: a runtime gives it to the container's root, and the host's /dev/null stays root's.
         # What the call says goes to files: a container that stays keeps a pipe open, and whoever reads it would wait.
         said = [self.root.with_name(f"{self.root.name}.{stream}") for stream in ("out", "err")]
         with said[0].open("w") as out, said[1].open("w") as err:
-            done = subprocess.run(
-                [*self.into, *command], cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=60
-            )
+            done = subprocess.run([*self.into, *command], cwd=cwd, input=b"", stdout=out, stderr=err, timeout=60)
         return subprocess.CompletedProcess(command, done.returncode, *(stream.read_text() for stream in said))
 
 
