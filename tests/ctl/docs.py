@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (DOCS / "cdictl.md", DOCS / "generate.md", DOCS / "vendors.md")
+PAGES = (DOCS / "cdictl.md", DOCS / "generate.md", DOCS / "security.md", DOCS / "vendors.md")
 BIN = Path(sys.executable).parent
 
 _BLOCK = re.compile(
