@@ -159,7 +159,7 @@ def _fail(message: str, status: int = 1) -> int:
 def main(context: click.Context) -> None:
     """See, check, explain and edit CDI devices, and the container engines that know nothing of them.
 
-    --spec-dir, --config and -o may also stand after the command, except --config after inject and engine, where it is
+    --spec-dir, --config and -o can also be after the command, except --config after inject and engine, where it is
     the file that these are about."""
     context.ensure_object(Options)  # of a command line without options
 

@@ -15,7 +15,7 @@ from cdi_runc.ctl.output import counted
 @click.option("--if-stale", is_flag=True, help="Only if the one that is kept is not up to date.")
 @click.pass_obj
 def refresh(options: Options, if_stale: bool) -> None:
-    """Read the specs anew for the containers to come.
+    """Read the specs again, for the next containers.
 
     What they say is kept. It is what the first container after a change does; nothing goes wrong without it."""
     if options.spec_dirs:

@@ -25,7 +25,7 @@ def devices(ctx: click.Context, patterns: tuple[str, ...], verbose: bool, output
     """List the devices there are.
 
     PATTERN is a part of a name, or has *, ? or [ in it. The exit status is 1 if no device has such a name. What is
-    wrong with the specs is said on standard error, or is in the data. `-o name` prints one name on each line."""
+    wrong with the specs is on standard error, or in the data. `-o name` prints one name on each line."""
     options = ctx.find_object(Options) or Options()
     known = options.spec_files() if verbose else options.known()
     names = sorted(name for name in known.names if matches(name, patterns))

@@ -47,7 +47,7 @@ def render(
 
     TARGET is one of lxc, incus, nspawn, systemd, bwrap, docker, compose, podman, quadlet, kubernetes, apptainer, nomad
     and oci. Targets with flags give shell words on one line, the others the text of a file. What TARGET can't express
-    is said on standard error. The devices are resolved now: render anew when a spec has changed."""
+    is reported on standard error. The text does not follow the spec: render again if a spec changes."""
     made = _rendered(options, _form(target, hooks_dir, **how), names, hooks_dir)
     if hooks_dir:
         _write_hooks(hooks_dir, made.files)
