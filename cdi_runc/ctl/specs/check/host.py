@@ -31,7 +31,7 @@ def no_such_node(spec: Any) -> Iterator[Remark]:
         else:
             wrong = _other_device(given, found)
             if wrong:
-                yield path, f"host device {host_path!r} is {wrong}, unlike the spec says"
+                yield path, f"host device {host_path!r} is {wrong}, other than the spec says"
 
 
 def no_such_mount_source(spec: Any) -> Iterator[Remark]:
