@@ -31,6 +31,7 @@ SECTIONS = {
         "dirs": "look.files:dirs",
         "resolve": "look.resolve:resolve",
         "watch": "look.watch:watch",
+        "who": "access.who:who",
     },
     "Find out why": {
         "explain": "why.explain:explain",
