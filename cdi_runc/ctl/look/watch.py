@@ -1,12 +1,14 @@
 """`cdictl watch`: devices as they appear and disappear.
 
-Looks at the same stamps as the snapshot does, one stat a file, again and again. inotify would save these, but it knows
-no directory that is yet to come, no target of a link and no network file system, and wants a library for it.
+It looks at the same stamps as the snapshot does, whenever inotify tells of a change (by watchfiles, where that is
+installed), and besides from time to time: inotify knows no directory that is yet to come, no target of a link and no
+network file system.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 
@@ -66,14 +68,43 @@ def _states(options: Options, interval: float) -> Iterator[State]:
     """The state now, and again whenever a file or directory has changed."""
     directories = options.settings()["spec-dirs"]
     last: object = None
-    while True:
+    for _ in _occasions(directories, interval):
         stamps = [(path, stamp(path)) for path in (*directories, *_files(directories))]
         if stamps != last:
             last = stamps
             known = options.spec_files()
             state: State = {("fault", path): line for path, line in known.refused.items()}
             yield state | {("device", name): found[0] for name in known.names if (found := known.find(name))}
-        time.sleep(interval)
+
+
+def _occasions(directories: list[str], interval: float) -> Iterator[None]:
+    """The moments to look: now, when inotify tells of something in the directories, and every `interval` seconds."""
+    yield
+    try:
+        import watchfiles
+    except ImportError:
+        while True:
+            time.sleep(interval)
+            yield
+    while True:
+        there = [directory for directory in directories if os.path.isdir(directory)]
+        if not there:
+            time.sleep(interval)
+            yield
+            continue
+        changes = watchfiles.watch(
+            *there,
+            watch_filter=None,
+            debounce=50,
+            step=20,
+            rust_timeout=max(int(interval * 1000), 1),
+            yield_on_timeout=True,
+            recursive=False,
+        )
+        for _ in changes:
+            yield
+            if there != [directory for directory in directories if os.path.isdir(directory)]:
+                break
 
 
 def _files(directories: list[str]) -> Iterator[str]:

@@ -8,7 +8,9 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import termios
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from click.testing import CliRunner
 
 import cdi_runc
 from cdi_runc.ctl import main
-from cdi_runc.ctl.look.watch import events
+from cdi_runc.ctl.look.watch import _occasions, events
 from cdi_runc.host import places
 from tests.ctl.conftest import Cdictl
 from tests.ctl.test_main import CDICTL
@@ -221,8 +223,24 @@ def test_refresh_where_nothing_can_be_kept(settings: str, tmp_path: Path, monkey
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
 
 
-def test_watch_until_interrupted(spec_dir: Path) -> None:
+def test_occasions_to_look_are_told_by_inotify(tmp_path: Path) -> None:
+    """A look every hour would never see it."""
+    pytest.importorskip("watchfiles")
+    occasions = _occasions([str(tmp_path), str(tmp_path / "absent")], 3600)
+    next(occasions)
+    write = threading.Timer(0.3, (tmp_path / "a.json").write_text, ["{}"])
+    write.start()
+    next(occasions)
+    write.join(10)
+    assert (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize("inotify", [True, False])
+def test_watch_until_interrupted(spec_dir: Path, tmp_path: Path, inotify: bool) -> None:
     command = [CDICTL, "--spec-dir", str(spec_dir), "watch", "--interval", "0.05", "-o", "json"]
+    if not inotify:  # as where watchfiles is not installed
+        code = "import sys; sys.modules['watchfiles'] = None; from cdi_runc.ctl import main; main()"
+        command = [sys.executable, "-c", code, *command[1:]]
     with ending(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) as watching:
         assert watching.stdout
         assert watching.stderr
