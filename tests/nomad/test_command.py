@@ -64,22 +64,25 @@ def test_the_health_check_of_go_plugin_is_answered(node: Node) -> None:
 
 
 def test_a_change_comes_on_the_stream_that_is_open(node: Node) -> None:
-    path = node.pipe("g0")
-    node.spec("gpu.json", {"0": {"deviceNodes": [{"path": path}]}})
+    paths = {f"vendor.com/gpu=g{number}": node.pipe(f"g{number}") for number in range(2)}
+    node.spec("gpu.json", {name.partition("=")[2]: {"deviceNodes": [{"path": path}]} for name, path in paths.items()})
 
     async def run() -> None:
         async with started(node.settings, node.temporary) as plugin:
             await plugin.set_config(node.config())
             async with plugin.fingerprints() as lists:
-                assert await anext(lists) == {"vendor.com/gpu=0": ""}
-                os.unlink(path)
-                assert await anext(lists) == {"vendor.com/gpu=0": f"device node {path}: No such file or directory"}
-                with pytest.raises(GRPCError, match=r"vendor\.com/gpu=0 cannot be used: device node"):
-                    await plugin.reserve("vendor.com/gpu=0")
+                seen = dict.fromkeys(paths, "")
+                assert await anext(lists) == seen
+                for name, path in paths.items():
+                    os.unlink(path)
+                    with pytest.raises(GRPCError, match=f"{name} cannot be used: device node"):
+                        await plugin.reserve(name)  # at once, before any watch has told
+                    seen[name] = f"device node {path}: No such file or directory"
+                    assert await anext(lists) == seen
                 node.spec("gpu.json", {"1": NULL})
                 assert await anext(lists) == {"vendor.com/gpu=1": ""}
-                with pytest.raises(GRPCError, match=r"vendor\.com/gpu=0: there is no such device on this node"):
-                    await plugin.reserve("vendor.com/gpu=0")
+                with pytest.raises(GRPCError, match=r"vendor\.com/gpu=g0: there is no such device on this node"):
+                    await plugin.reserve("vendor.com/gpu=g0")
                 (node.specs / "gpu.json").unlink()
                 node.specs.rmdir()
                 assert await anext(lists) == {}
@@ -207,7 +210,7 @@ def test_it_ignores_sigint_and_ends_with_sigterm(node: Node) -> None:
 
 
 def test_it_ends_with_an_agent_that_is_killed(node: Node) -> None:
-    """Here it is a child of the agent's: a shell that is killed while it holds the plugin's standard output."""
+    """The agent is a Python here, which is killed while it holds the plugin's standard output."""
     agent = f"import subprocess, sys; subprocess.run({program(node.settings)!r}, stdout=subprocess.PIPE)"
     child = subprocess.Popen([program(node.settings)[0], "-c", agent], env=environment(node.temporary))
     try:
@@ -274,14 +277,21 @@ def test_without_standard_output_it_ends_and_leaves_nothing(node: Node, redirect
     assert list(node.temporary.iterdir()) == []
 
 
-def test_a_temporary_directory_that_is_unusable_does_not_matter(node: Node) -> None:
+@pytest.mark.parametrize("name", ["none", "long" * 30])
+def test_a_temporary_directory_that_is_unusable_does_not_matter(node: Node, name: str) -> None:
+    """One that is not there, and one whose sockets' paths would be too long."""
+    directory = node.temporary / name
+    if name != "none":
+        directory.mkdir()
+
     async def run() -> Path:
-        async with started(node.settings, Path("/proc/none")) as plugin:
+        async with started(node.settings, directory) as plugin:
             await plugin.info()
             assert await plugin.kill() == 0
             return Path(plugin.path)
 
     assert not asyncio.run(run()).parent.exists()
+    assert list(node.temporary.glob("*/*")) == []
 
 
 def test_a_thousand_devices_cost_little_memory(node: Node) -> None:
