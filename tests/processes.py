@@ -29,8 +29,11 @@ def wait_until_it_sleeps(pid: int) -> None:
     """Return when a process has started and waits for something: it sleeps, and has done nothing for 0.3 seconds."""
     process = psutil.Process(pid)
     before, quiet = 0, 0
-    while quiet < 6:
+    for _ in range(1200):
+        if quiet == 6:
+            return
         time.sleep(0.05)
         now = process.num_ctx_switches().voluntary
         quiet = quiet + 1 if process.status() == psutil.STATUS_SLEEPING and now == before else 0
         before = now
+    raise TimeoutError(f"process {pid} does not come to rest within a minute")

@@ -215,7 +215,9 @@ def _is_unchanged(
         return not names and stamp(path) == known
     try:
         now = posix.stat(folder)
-        if stamp_of(now) != known and (names is None or guard_of(now) != guarded or spec_names(path) != names):
+        # A directory that was not there had no owner, and matters from its first file on.
+        is_guarded = guarded is None or guard_of(now) == guarded
+        if stamp_of(now) != known and (names is None or not is_guarded or spec_names(path) != names):
             return False
         for name, expected in zip(names or (), stamps, strict=True):
             try:

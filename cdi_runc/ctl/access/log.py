@@ -25,7 +25,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def log(options: Options, follow: bool, device: str | None, since: str | None, output: str) -> None:
-    """Show who asked for devices, and what was decided (audit: in config.yaml).
+    """Show who asked for devices, and what was decided.
+
+    It reads what `audit:` in config.yaml has written.
 
     With --follow, -o json prints each decision on a line of its own."""
     if follow and output == "yaml":

@@ -27,7 +27,9 @@ _KINDS = {stat.S_IFBLK: "b", stat.S_IFCHR: "c"}
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def who(options: Options, device: str, output: str) -> None:
-    """Show the running containers that have the nodes of DEVICE, also those that got it without cdi-runc."""
+    """Show the running containers that have a device.
+
+    They are those that have the nodes of DEVICE now, also those that got it without cdi-runc."""
     known = options.spec_files()
     if known.find(device) is None:
         raise click.ClickException(why_missing([device], known))

@@ -95,8 +95,8 @@ def _occasions(directories: list[str], interval: float) -> Iterator[None]:
         changes = watchfiles.watch(
             *there,
             watch_filter=None,
-            debounce=50,
-            step=20,
+            debounce=400,
+            step=400,  # ms: so often it wakes up
             rust_timeout=max(int(interval * 1000), 1),
             yield_on_timeout=True,
             recursive=False,
