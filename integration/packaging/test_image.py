@@ -28,7 +28,7 @@ def loaded(machine: Machine, image_archive: Path) -> Machine:
 def test_what_it_installs_works_and_goes_without_a_trace(loaded: Machine, missing: str) -> None:
     loaded.must(f"rm -rf {missing}")
     loaded.before = loaded.files()
-    loaded.must(f"{ON_HOST} install podman")
+    loaded.must(f"{ON_HOST} install --accept-image-annotations podman")
     assert loaded.container("/opt/cdi-runc/bin/cdi-runc") == WITH
     assert loaded.problems(CDICTL) == []
     assert "podman: cdi-runc is /opt/cdi-runc/bin/cdi-runc" in loaded.must(f"{CDICTL} engine status")
