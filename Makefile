@@ -44,7 +44,7 @@ announce:
 # The unit tests run beside the containers (conftest.py), and one summary is at the end. The path of a socket may have 108
 # characters, and pytest's own temporary directories for tests side by side use up too many of them.
 PYTEST = directory=$$(mktemp -d /tmp/t.XXXX) && trap 'rm -rf "$$directory"' EXIT && \
-    $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --basetemp "$$directory"
+    $(BIN)/pytest -n 2 --no-loadscope-reorder --basetemp "$$directory"
 
 test: announce deps engines engines-newer clean-roots newest-pythons kubernetes-tools venv lint  ## all checks and tests: lint, unit, integration with real runtimes and engines
 	@$(PYTEST)
