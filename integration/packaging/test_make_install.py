@@ -87,7 +87,11 @@ def test_a_foreign_file_is_kept(machine: Machine) -> None:
     [
         ("debian-12", "true", "/usr/bin/python3 is no Python 3.10 or newer: install one"),
         ("debian-12-ready", "ln -sf /bin/false /usr/bin/python3", "is no Python 3.10 or newer"),
-        ("debian-12-ready", "rm -r /usr/lib/python3/dist-packages/tomlkit", "bring: python3-tomlkit"),
+        (
+            "debian-12-ready",
+            "rm -r /usr/lib/python3/dist-packages/tomlkit",
+            "of the distribution: python3-tomlkit",
+        ),
         ("debian-12-ready", "mount --bind /usr /usr; mount -o remount,bind,ro /usr", "PREFIX=/opt/cdi-runc"),
     ],
 )

@@ -201,7 +201,7 @@ def test_a_file_of_that_name_is_not_touched(host: Host, cdictl: Cdictl, podman: 
     for folder in (HOOKS, "/usr/share/containers/oci/hooks.d"):
         host.write(f"{folder}/50-cdi-runc.json", "{}\n")
         try:
-            said = cdictl("engine", "enable", "podman", "--hooks", expect=1).stderr
+            said = cdictl("engine", "enable", "podman", "--hooks", "--accept-image-annotations", expect=1).stderr
             assert "50-cdi-runc.json" in said
             assert host.path(f"{folder}/50-cdi-runc.json").read_text() == "{}\n"
         finally:
