@@ -154,6 +154,12 @@ _cdi_take_settings() {
         case $_cdi_line in '' | '#'*) ;; *) _cdi_settings=$_cdi_settings$_cdi_line$_cdi_newline ;; esac
     done <"$1"
     _cdi_config_is='read'
+    # A directory in one plain line is the commonest setting, and nothing that this script needs to know.
+    case $_cdi_settings in "spec-dirs: [/"*"]$_cdi_newline")
+        _cdi_line=${_cdi_settings#'spec-dirs: ['} && _cdi_line=${_cdi_line%"]$_cdi_newline"}
+        case $_cdi_line in *[!A-Za-z0-9_./-]*) ;; *) _cdi_settings='' ;; esac
+        ;;
+    esac
 }
 
 case ${1-} in --cdi-runtime=/*) _cdi_runtime=${1#*=} && shift ;; esac
