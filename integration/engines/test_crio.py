@@ -258,5 +258,5 @@ def test_a_container_is_explained(node: Crio) -> None:
     said = node.cdictl("explain", "container", container[:12]).stdout
     assert f"/run/containers/storage/vfs-containers/{container}/userdata/config.json\n" in said
     assert "that hands over to /usr/libexec/crio/runc" in said
-    assert f"the edits of {WIDGET} stand in config.json\n" in said
+    assert f"the edits of {WIDGET} are in config.json\n" in said
     assert "/dev/widget is in the running container as c 1:11, and its cgroup allows it" in said
