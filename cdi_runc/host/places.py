@@ -57,7 +57,7 @@ def config_path(environ: "Mapping[bytes, bytes]", rootless: bool) -> str:
     if rootless:
         home = environ.get(b"XDG_CONFIG_HOME") or environ.get(b"HOME", b"") + b"/.config"
         own = _text(home) + "/cdi-runc/config.yaml"
-        if home.startswith(b"/") and _exists(own):
+        if home.startswith(b"/") and exists(own):
             return own
     return SYSTEM_CONFIG
 
@@ -87,7 +87,8 @@ def config_of(snapshot_name: str) -> str:
     return "/" + path.replace("%25", "\0").replace("%", "/").replace("\0", "%") if path else ""
 
 
-def _exists(path: str) -> bool:
+def exists(path: str) -> bool:
+    """Whether there is something at the path that we may look at."""
     try:
         posix.stat(path)
     except OSError:

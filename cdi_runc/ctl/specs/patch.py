@@ -48,7 +48,7 @@ class _Patch:
         self.line_break = "\r\n" if "\r\n" in text else "\n"
         indented = re.search(r"^[\w\"']+:[^\n]*\n(?: *#[^\n]*\n)*( *)- ", text, re.MULTILINE)
         self.offset = min(len(indented[1]), 2) if indented else 2
-        self.is_json = _is_json(text)
+        self.is_json = is_json(text)
         pretty = re.search(r"^[{\[]\s*\n([ \t]+)", text)
         self.unit = len(pretty[1]) if pretty else 0
 
@@ -265,7 +265,8 @@ def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
             start = number + 1
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Whether a spec is written in JSON, which is YAML too but has no comments."""
     try:
         json.loads(text)
     except ValueError:

@@ -18,7 +18,7 @@ from cdi_runc import InvalidSpec, Problem, parse_spec
 from cdi_runc.cdi.spec import MAX_SIZE, parse_file_text, read_file
 from cdi_runc.cdi.writing import json_text, write_file
 from cdi_runc.ctl.specs.emit import yaml_text
-from cdi_runc.ctl.specs.patch import Unfit, patched
+from cdi_runc.ctl.specs.patch import Unfit, is_json, patched
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -64,7 +64,7 @@ class SpecFile:
                 return text
         except (Unfit, InvalidSpec):
             pass
-        if _is_json(self.text):  # it has no comments to lose
+        if is_json(self.text):  # it has no comments to lose
             return spec_text(wanted, "json")
         message = "is YAML that can't be changed without losing what is in it; cdictl spec convert writes it anew"
         raise InvalidSpec([Problem("", message)], self.path)
@@ -86,7 +86,7 @@ def spec_text(spec: Any, form: str) -> str:
 
 def formatted(file: SpecFile) -> str:
     """The text with two columns to every level, and lists indented, comments kept."""
-    if file.path.endswith(".json") or _is_json(file.text):
+    if file.path.endswith(".json") or is_json(file.text):
         return spec_text(file.spec, "json")
     text = _reindented(file)
     return text.replace("\n", "\r\n") if "\r\n" in file.text else text
@@ -115,11 +115,3 @@ def _yaml() -> YAML:
     yaml.width = 10_000
     yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True

@@ -40,7 +40,7 @@ def new_bundle(config_file: str, container_root: int) -> str:
 
 def find_bundle(config_file: str) -> str:
     """The bundle that pre-start made for a container, '' where it made none."""
-    return next((bundle for bundle in _bundles(config_file) if _exists(f"{bundle}/{_PLAN}")), "")
+    return next((bundle for bundle in _bundles(config_file) if places.exists(f"{bundle}/{_PLAN}")), "")
 
 
 def write(bundle: str, plan: "dict[str, Any]", config: "dict[str, Any]", for_start_host: bool) -> None:
@@ -108,7 +108,7 @@ def _bundles(config_file: str) -> tuple[str, str]:
 
 def _make_directories(path: str) -> None:
     above = path.rpartition("/")[0]
-    if above and not _exists(above):
+    if above and not places.exists(above):
         _make_directories(above)
     try:
         posix.mkdir(path, 0o755)
@@ -147,11 +147,3 @@ def _read(path: str) -> "dict[str, Any]":
     if not isinstance(found, dict):
         raise ShimError(f"{path}: not a JSON object; start the container again")
     return found
-
-
-def _exists(path: str) -> bool:
-    try:
-        posix.stat(path)
-    except OSError:
-        return False
-    return True
