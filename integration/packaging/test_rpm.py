@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("rpmbuild"), reason="rpm is not
 
 NEEDS = {
     *("/usr/bin/python3", "python3", "python3-click", "python3-jsonschema", "python3-pyyaml"),
-    *("python3-rich", "python3-ruamel-yaml", "python3-tomlkit"),
+    *("python3-ruamel-yaml", "python3-tomlkit"),
 }
 
 
