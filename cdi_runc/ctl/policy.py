@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cdi_runc import parse_qualified_name
 from cdi_runc.ctl.commands import Group
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import counted, echo_aside, echo_data, echo_folded, echo_table, painted
@@ -87,6 +88,8 @@ def test(options: Options, /, bundle: str | None, devices: tuple[str, ...], outp
     known = options.spec_files()
     if known.settings["policy"]["fault"]:
         raise SettingsError(known.settings["policy"]["fault"])
+    for name in devices:
+        parse_qualified_name(name)
     config = _config(bundle, what_if)
     sources = known.settings["requests"]
     requests = [Request(name, what_if["through"], "") for name in devices] or requested(config, sources)

@@ -85,3 +85,9 @@ def test_a_bundle(cdictl: Cdictl, settings: Path, tmp_path: Path) -> None:
     explained = cdictl("--config", settings, "explain", "bundle", tmp_path)
     assert explained.stdout.startswith("problem: vendor.com/gpu=0: GPUs are for the namespace ml (")
     assert "policy.yaml:5" in "".join(explained.stdout.split())
+
+
+def test_a_name_that_no_device_can_have(cdictl: Cdictl, settings: Path) -> None:
+    result = cdictl("--config", settings, "policy", "test", "--device", "gpu")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("cdictl: 'gpu' is not a qualified device name")

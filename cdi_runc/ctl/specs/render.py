@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cdi_runc.cdi.injection import resolve
+from cdi_runc.ctl.names import meant
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data
 from cdi_runc.render import TARGETS, Rendered, edits_of
@@ -78,8 +79,9 @@ def _form(target: str, hooks_dir: str | None, as_file: bool, beside_hook: bool) 
 
 
 def _rendered(options: Options, form: str, names: tuple[str, ...], hooks_dir: str | None) -> Rendered:
-    names = tuple(dict.fromkeys(names))
-    edits = edits_of(names, resolve(names, options.known().find))
+    known = options.known()
+    devices = tuple(meant(names, known))
+    edits = edits_of(devices, resolve(devices, known.find))
     return target_of(form)(edits, hooks_dir=os.path.abspath(hooks_dir)) if hooks_dir else target_of(form)(edits)
 
 

@@ -66,3 +66,10 @@ def test_bad_input(cdictl: Cdictl, words: list[str], status: int, said: str) -> 
     assert result.exit_code == status
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_device_that_is_not_there_is_said_as_everywhere(cdictl: Cdictl, spec_dir: Path) -> None:
+    result = cdictl("render", "lxc", "vendor.com/odd=1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    expected = f"cdictl: no spec file in {spec_dir} defines vendor.com/odd=1; did you mean {DEVICE}?\n"
+    assert result.stderr == expected
