@@ -12,7 +12,7 @@ import platform
 import signal
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cdi_runc import __version__
 from cdi_runc.host import settings
@@ -68,8 +68,16 @@ def _spec_dirs(options: argparse.Namespace) -> Iterable[str]:
     return found
 
 
+class _Parser(argparse.ArgumentParser):
+    """One line is enough to say what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it, and exit with 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="cdi-node",
         allow_abbrev=False,
         description="Offer the CDI devices of this node to Kubernetes: as extended resources, by claims, or both.",

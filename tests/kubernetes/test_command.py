@@ -145,6 +145,7 @@ def test_an_error_is_one_line(arguments: list[str], says: str) -> None:
     done = subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode != 0
     assert says in done.stderr.splitlines()[-1]
+    assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
 
 
