@@ -12,7 +12,7 @@ import pytest
 
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.why import doctor as command
-from cdi_runc.ctl.why import health
+from cdi_runc.ctl.why import health, registered
 from cdi_runc.ctl.why.health import Host
 from cdi_runc.ctl.why.result import Result
 from cdi_runc.ctl.why.runtime import hooks_have_env, no_edits_dropped
@@ -134,8 +134,8 @@ def test_no_runtime(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_no_engine(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "NAMES", ())
-    assert said(health.engines_know_us(host)) == [
+    monkeypatch.setattr(registered, "NAMES", ())
+    assert said(registered.engines_know_us(host)) == [
         ("ok", "no container engine is installed: call cdi-runc in the place of runc")
     ]
 
@@ -257,17 +257,17 @@ def test_a_support_bundle_that_cant_be_written_is_one_line(cdictl: Cdictl, tmp_p
 def test_damaged_records_of_the_engines_are_a_finding(host: Host, tmp_path: Path, text: str) -> None:
     (tmp_path / "engines").mkdir()
     (tmp_path / "engines/registrations.json").write_text(text)
-    [(level, words)] = said(health.registrations_readable(host))
+    [(level, words)] = said(registered.registrations_readable(host))
     assert level == "problem"
     assert words.startswith(f"{tmp_path}/engines/registrations.json is damaged")
-    assert said(health.registrations_hold(host)) == []
+    assert said(registered.registrations_hold(host)) == []
 
 
 def test_an_unfinished_change_of_the_engines_files_is_a_finding(host: Host, tmp_path: Path) -> None:
     (tmp_path / "engines").mkdir()
     (tmp_path / "engines/pending.json").write_text("[]")
     path = f"{tmp_path}/engines/pending.json"
-    assert said(health.registrations_readable(host)) == [
+    assert said(registered.registrations_readable(host)) == [
         ("problem", f"a change of the engines' files was cut short: {path}")
     ]
 
@@ -288,23 +288,23 @@ class OldDocker:
 def test_an_engine_that_knows_us_but_where_nobody_can_ask(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "NAMES", ("docker",))
-    monkeypatch.setattr(health, "engine_of", lambda name: OldDocker())
-    [found] = health.engines_know_us(host)
+    monkeypatch.setattr(registered, "NAMES", ("docker",))
+    monkeypatch.setattr(registered, "engine_of", lambda name: OldDocker())
+    [found] = registered.engines_know_us(host)
     assert (found.level, "nobody can ask for a device" in found.text) == ("warning", True)
 
     lines = found.mend.split("`")[1::2]  # the two lines, as it says
     (tmp_path / "config.yaml").write_text("\n".join(lines) + "\n")
     again = Host(host.options)
     assert again.settings["requests"]["mounts"] == "/var/run/cdi-devices"
-    assert said(health.engines_know_us(again)) == [("ok", "docker 20.10.24 knows cdi-runc as cdi-runc")]
+    assert said(registered.engines_know_us(again)) == [("ok", "docker 20.10.24 knows cdi-runc as cdi-runc")]
 
 
 def test_an_engines_own_cdi_is_no_runtime_that_is_missing(host: Host, tmp_path: Path) -> None:
     record = {"engine": "podman", "config": "/c", "runtime": "", "path": "", "native": True, "files": []}
     (tmp_path / "engines").mkdir()
     (tmp_path / "engines/registrations.json").write_text(json.dumps([record]))
-    assert said(health.registrations_hold(host)) == []
+    assert said(registered.registrations_hold(host)) == []
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x01\x02\r\n", None])
@@ -389,14 +389,14 @@ class Unregistered:
 def test_each_engine_has_a_remedy_and_dockers_containerd_needs_none(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "NAMES", ("docker", "crio", "containerd"))
-    monkeypatch.setattr(health, "engine_of", Unregistered)
+    monkeypatch.setattr(registered, "NAMES", ("docker", "crio", "containerd"))
+    monkeypatch.setattr(registered, "engine_of", Unregistered)
     monkeypatch.setenv("PATH", str(tmp_path))
     commands = [f"cdictl engine enable {name}" for name in ("docker", "crio", "containerd")]
-    assert [result.mend for result in health.engines_know_us(host)] == commands
+    assert [result.mend for result in registered.engines_know_us(host)] == commands
 
     (tmp_path / "dockerd").touch(0o755)
-    assert [result.mend for result in health.engines_know_us(host)] == [*commands[:2], ""]
+    assert [result.mend for result in registered.engines_know_us(host)] == [*commands[:2], ""]
 
 
 @pytest.fixture
