@@ -42,7 +42,7 @@ class Options:
         found = settings.read(self.config_path)
         if found["fault"]:
             raise SettingsError(found["fault"])
-        rules = policy.packed(policy.read(policy.path_beside(self.config_path)))
+        rules = policy.read(policy.path_beside(self.config_path))
         return found | {"spec-dirs": list(self.spec_dirs or found["spec-dirs"]), "policy": rules}
 
     def registry(self) -> Registry:

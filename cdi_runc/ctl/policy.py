@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from cdi_runc.shim.decision import why_refused
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.policy import NAMES, Container, judged
 from cdi_runc.shim.requests import Request, requested
+
+if TYPE_CHECKING:
+    from cdi_runc.shim.policy import Rules
 
 BUILT_IN = (
     ("built in", "refuse", "a pod's sandbox", ""),
@@ -97,8 +100,7 @@ def test(options: Options, /, bundle: str | None, devices: tuple[str, ...], outp
         raise click.UsageError("no device is asked for: give --device, or a BUNDLE that asks for one")
     container = Container(config, what_if["command"], what_if["runtime"])
     reason = why_refused(config, what_if["command"], known.settings)
-    rules = known.settings["policy"]["rules"]
-    verdicts = [{"device": request.name, **_verdict(request, container, rules, reason)} for request in requests]
+    verdicts = [{"device": request.name, **_verdict(request, container, known.rules, reason)} for request in requests]
     if output != "table":
         echo_data({"verdicts": verdicts}, output)
     for verdict in verdicts if output == "table" else ():
@@ -135,7 +137,7 @@ def _config(bundle: str | None, what_if: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _verdict(request: Request, container: Container, rules: Sequence[Any], reason: str) -> dict[str, Any]:
+def _verdict(request: Request, container: Container, rules: Rules, reason: str) -> dict[str, Any]:
     if reason:
         return {"allowed": False, "reason": reason}
     notes: list[str] = []

@@ -98,21 +98,28 @@ def _assembled(files: "Reading", registry: Registry, began: int) -> bytes:
         end += len(part)
         return end - len(part), len(part), snapshot.checksum(part)
 
+    rules = [(*policy.guard(rule), put(rule)) for rule in files.policy["rules"]]
+    numbers = policy.numbers_by_device(files.policy["rules"], registry.devices)
+    of_numbers: dict[tuple[int, ...], tuple[int, int, int]] = {}
     specs: dict[str, tuple[int, int, int]] = {}
     pages: list[dict[str, Any]] = [{} for _ in range(_pages(len(registry.devices)))]
     for name, found in registry.devices.items():
         if found.path not in specs:
             specs[found.path] = put(found.spec_edits)
-        pages[snapshot.page_of(name, len(pages))][name] = (found.path, specs[found.path], put(found.edits))
+        if numbers[name] not in of_numbers:
+            of_numbers[numbers[name]] = put([rules[number] for number in numbers[name]])
+        entry = (found.path, specs[found.path], put(found.edits), of_numbers[numbers[name]])
+        pages[snapshot.page_of(name, len(pages))][name] = entry
     index = tuple(put(page) for page in pages)
     aside = put(
         (
             {path: str(errors[0]) for path, errors in registry.errors.items()},
             {name: list(paths) for name, paths in registry.conflicts.items()},
+            rules,
         )
     )
     stamps = [(path, files.known(path)) for path in (files.config, files.policy_path)]
-    settings = files.settings | {"policy": policy.packed(files.policy)}
+    settings = files.settings | {"policy": policy.counted(files.policy)}
     settings["foreign"] = trust.foreign(settings, files.config, registry.specs)
     if settings["audit"] != "none":
         settings["hashes"] = {path: sha256(files.spec(path)).hexdigest() for path in registry.specs}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from cdi_runc.cdi.injection import Found
     from cdi_runc.cdi.registry import Registry
     from cdi_runc.host.settings import Settings
+    from cdi_runc.host.snapshot import Rule
 
 
 class Known(Protocol):
@@ -16,7 +17,7 @@ class Known(Protocol):
 
     @property
     def settings(self) -> Settings:
-        """What config.yaml says."""
+        """What config.yaml says; `policy` has the fault of policy.yaml and the number of its rules."""
 
     @property
     def names(self) -> Iterable[str]:
@@ -33,15 +34,24 @@ class Known(Protocol):
     def find(self, name: str) -> Found | None:
         """A device's spec file, the file's own edits and the device's; None where there is no such device."""
 
+    def rules(self, name: str, text: Callable[[str], str]) -> Iterable[Rule]:
+        """The rules of the policy that may be about a device and a container, in their order.
+
+        name: the device's. text: what is to be known of the container, by its name (`shim.policy.Container.text`).
+        """
+
 
 class SpecFiles:
     """The devices as the spec files have them now."""
 
     def __init__(self, registry: Registry, settings: Settings, config: str = "") -> None:
-        """The devices, as the settings in the file `config` want them."""
-        from cdi_runc.host import trust
+        """The devices, as the settings in the file `config` want them. `policy` among them has the rules."""
+        from cdi_runc.host import policy, trust
 
         self.registry = registry
+        rules = settings.get("policy", policy.NONE)
+        self._rules: list[Rule] = rules["rules"]
+        settings = settings | {"policy": policy.counted(rules)}
         self.settings: dict[str, Any] = settings
         if "trust" in settings:
             self.settings = settings | {"foreign": trust.foreign(settings, config, registry.specs)}
@@ -64,6 +74,10 @@ class SpecFiles:
     def find(self, name: str) -> Found | None:
         """As in Known."""
         return self.registry.find(name)
+
+    def rules(self, name: str, text: Callable[[str], str]) -> Iterable[Rule]:
+        """As in Known: all of them."""
+        return self._rules
 
 
 def shadowed(registry: Registry) -> dict[str, list[str]]:

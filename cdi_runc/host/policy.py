@@ -6,9 +6,8 @@ Slow (YAML, JSON schema), so the shim sees it through its snapshot. Knows nothin
 from __future__ import annotations
 
 import json
-import marshal
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from typing import Any
@@ -23,10 +22,9 @@ from cdi_runc.host.settings import UniqueKeys, check
 
 Policy = dict[str, Any]  # `rules` and `fault`
 
-MARSHAL = 4  # the form that all versions of Python know since 3.4
-
 NONE: Policy = {"rules": [], "fault": ""}
 _GLOBS = ("device", "namespace", "pod", "container", "image", "runtime", "engine")
+_GUARDS = ("namespace", "pod", "container", "image", "engine", "runtime")  # the one that tells most first
 _WORDS = ("through", "command", "uid")
 _PATHS = ("hooks", "mount-sources", "mount-targets")
 
@@ -60,17 +58,50 @@ def read(path: str) -> Policy:
         return {"rules": [], "fault": str(fault)}
 
 
-def packed(policy: Policy) -> Policy:
-    """The policy as the shim takes it: of each rule, how a device must begin for it, and the rule in marshal's form.
+def counted(policy: Policy) -> Policy:
+    """The policy as the settings of host/known.py have it: the number of its rules in place of the rules."""
+    return {**policy, "rules": len(policy["rules"])}
 
-    So a container pays only for the rules that may be about its devices.
+
+def device_beginnings(rule: dict[str, Any]) -> tuple[str, ...]:
+    """How a device must begin for the rule to be about it."""
+    return tuple(glob[0] for glob in rule["match"].get("device", [("",)]))
+
+
+def guard(rule: dict[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """What is to be looked at of a container (shim/policy.py, `text`) before the rule is read, and how it must begin.
+
+    So a container need not read the rules about other containers. ('', ()) for a rule that is always read.
     """
-    rules = [(_beginnings(rule["match"]), marshal.dumps(rule, MARSHAL)) for rule in policy["rules"]]
-    return {**policy, "rules": rules}
+    match = rule["match"]
+    for what in _GUARDS:
+        if what in match:
+            return what, tuple(glob[0] for glob in match[what])
+    if "uid" in match:
+        return "uid", tuple(map(str, match["uid"]))
+    for name, [glob] in match.get("labels", ()):
+        return f"label {name}", (glob[0],)
+    return "", ()
 
 
-def _beginnings(match: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(glob[0] for glob in match.get("device", [("",)]))
+def numbers_by_device(rules: Sequence[dict[str, Any]], names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """For each of the devices, the numbers of the rules that may be about it, in their order.
+
+    So a container pays only for these. There are many devices of few kinds: most rules are ruled out for a whole kind.
+    """
+    beginnings = list(map(device_beginnings, rules))
+    of_kind: dict[str, list[int]] = {}
+    found = {}
+    for name in names:
+        kind = name[: name.find("=") + 1]
+        if kind not in of_kind:
+            of_kind[kind] = [
+                number
+                for number, begins in enumerate(beginnings)
+                if kind.startswith(begins) or any(each.startswith(kind) for each in begins)
+            ]
+        found[name] = tuple(number for number in of_kind[kind] if name.startswith(beginnings[number]))
+    return found
 
 
 def idle_rules(rules: list[dict[str, Any]]) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 The first line names the format. Then comes the head: the stamps of the files and directories that the snapshot was made
 from, the settings, and the places of the other parts. Each part has a checksum. A create reads three or four parts: a
-page of the index of devices, then the edits of its devices. The snapshot is used only if `stat` still gives every
-stamp, and if nobody else can have written the file. builder.py makes its content, rebuild.py keeps it.
+page of the index of devices, then the edits of its devices; and where there is a policy, the rules about the device and
+the container. The snapshot is used only if `stat` still gives every stamp, and if nobody else can have written the
+file. builder.py makes its content, rebuild.py keeps it.
 """
 
 import marshal
@@ -13,18 +14,19 @@ from cdi_runc import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     from cdi_runc.cdi.injection import Found
 
+    Rule = Mapping[str, Any]  # place, action, message, match, limits
     Stamp = tuple[int, ...] | None
     Place = tuple[int, int, int]  # of a part: start, size, checksum
     Guard = tuple[int, int, int] | None  # who may write to a directory: its mode, owner and group
     # A spec directory: its path and stamp; the names of its spec files (None: it can't be listed), their stamps; guard.
     Folder = tuple[str, Stamp, tuple[str, ...] | None, tuple[Stamp, ...], Guard]
 
-FORM = 3  # of the head and the parts: another number whenever they change
+FORM = 4  # of the head and the parts: another number whenever they change
 MAGIC = f"cdi-runc {__version__} snapshot {FORM}\n".encode()
 NEVER: "Stamp" = ()  # no file's stamp: what is stamped so is looked at more closely each time
 SIZES = 20  # two hexadecimal numbers: the head's size and its checksum, since marshal may be given whole things only
@@ -108,8 +110,20 @@ class Snapshot:
         entry = self._part(self._index[page_of(name, len(self._index))]).get(name)
         if entry is None:
             return None
-        path, spec_edits, edits = entry
+        path, spec_edits, edits, _ = entry
         return path, self._part(spec_edits), self._part(edits)
+
+    def rules(self, name: str, text: "Callable[[str], str]") -> "Iterator[Rule]":
+        """The rules of the policy that may be about a device and a container, in their order. Raises Damaged.
+
+        name: the device's, which need not be there: it may be denied all the same. text: what is to be known of the
+        container.
+        """
+        entry = self._part(self._index[page_of(name, len(self._index))]).get(name)
+        guarded = self._part(self._aside)[2] if entry is None else self._part(entry[3])
+        for what, beginnings, rule in guarded:
+            if not what or text(what).startswith(beginnings):
+                yield self._part(rule)
 
     def _part(self, place: "Place") -> "Any":
         start, size, expected = place

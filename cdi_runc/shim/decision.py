@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from cdi_runc.cdi.injection import Group
     from cdi_runc.host.known import Known
-    from cdi_runc.shim.policy import Container, Rule
+    from cdi_runc.host.snapshot import Rule
+    from cdi_runc.shim.policy import Container
 
 # A pod's pause container has the pod's annotations, and gets none of the devices (containerd's CRI, CRI-O).
 SANDBOX = {"io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri-o.ContainerType": "sandbox"}
@@ -80,9 +81,8 @@ def decide(
 def _judge(decision: Decision, container: "Callable[[], Container]", known: "Known") -> None:
     """Let the policy allow the requests, and take the edits of their devices as far as it allows these."""
     note = decision.notes.append
-    rules = known.settings["policy"]["rules"]
-    if rules:  # of most hosts there are none, and then `policy` is not even loaded
-        decision.rules = policy.judged(decision.requests, container(), rules, note)
+    if known.settings["policy"]["rules"]:  # of most hosts there are none, and then `policy` is not even loaded
+        decision.rules = policy.judged(decision.requests, container(), known.rules, note)
     decision.groups = _edits([request.name for request in decision.requests], known)
     if any(rule["limits"] for rule in decision.rules.values()):
         files = {name: found[0] for name in decision.rules if (found := known.find(name))}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from cdi_runc.cdi.types import ContainerEdits
     from cdi_runc.host.known import Known
+    from cdi_runc.host.snapshot import Rule
     from cdi_runc.shim.cmdline import Call
     from cdi_runc.shim.decision import Decision
 
@@ -184,7 +185,7 @@ class Unreadable:
             "spec-dirs": [],
             "requests": DEFAULTS,
             "restore": "ignore",
-            "policy": {"rules": [], "fault": ""},
+            "policy": {"rules": 0, "fault": ""},
             "fault": fault,
         }
         self.names: list[str] = []
@@ -193,6 +194,10 @@ class Unreadable:
 
     def find(self, name: str) -> None:
         """No device."""
+
+    def rules(self, name: str, text: "Callable[[str], str]") -> "list[Rule]":
+        """No rule."""
+        return []
 
 
 def _snapshot(launch: Launch, warn: "Callable[[str], None]", anew: bool = False) -> Snapshot:

@@ -1,10 +1,8 @@
 """HOT. Who may have which device: the administrator's rules. The first rule that matches a request decides.
 
-The rules come checked and compiled in the snapshot (host/policy.py). Knows what a container's config says of it, and
-nothing of devices but their names and edits.
+The rules come checked and compiled in the snapshot (host/policy.py), which hands out those that may match. Knows what a
+container's config says of it, and nothing of devices but their names and edits.
 """
-
-import marshal
 
 from cdi_runc.cdi.edits import has_user_namespace
 from cdi_runc.shim.errors import ShimError
@@ -15,11 +13,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cdi_runc.cdi.injection import Group
+    from cdi_runc.host.snapshot import Rule
     from cdi_runc.shim.requests import Request
 
     Glob = tuple[str, ...]  # the parts of a pattern between its stars
-    Rule = Mapping[str, Any]  # place, action, message, match, limits
-    Packed = tuple[tuple[str, ...], bytes]  # how a device begins that the rule is about, and the rule
+    Rules = Callable[[str, Callable[[str], str]], Iterable[Rule]]  # host/known.py, `rules`
 
 # Where the annotations of engines have a pod's names: containerd's CRI, CRI-O.
 NAMES = {
@@ -41,12 +39,24 @@ ENGINES = (
 class Container:
     """What a config says of its container, found out when a rule asks for it."""
 
-    __slots__ = ("_config", "annotations", "command", "runtime")
+    __slots__ = ("_config", "_texts", "annotations", "command", "runtime")
 
     def __init__(self, config: "Mapping[str, Any]", command: str, runtime: str) -> None:
         self._config, self.command, self.runtime = config, command, runtime
         annotations = config.get("annotations")
         self.annotations: dict[str, Any] = annotations if isinstance(annotations, dict) else {}
+        self._texts: dict[str, str] = {}
+
+    def text(self, what: str) -> str:
+        """What `named` knows, the `uid`, or the label in `label NAME`, as a text; '' where nothing tells."""
+        if what not in self._texts:
+            if what == "uid":
+                self._texts[what] = str(self.uid)
+            elif what.startswith("label "):
+                self._texts[what] = self.label(what[len("label ") :]) or ""
+            else:
+                self._texts[what] = self.named(what)
+        return self._texts[what]
 
     def named(self, what: str) -> str:
         """Its `namespace`, `pod`, `container`, `image`, `engine`, `command` or `runtime`; '' where nothing tells."""
@@ -84,19 +94,19 @@ class Container:
 
 
 def judged(
-    requests: "Sequence[Request]", container: Container, rules: "Sequence[Packed]", audit: "Callable[[str], None]"
+    requests: "Sequence[Request]",
+    container: Container,
+    rules: "Rules",
+    audit: "Callable[[str], None]",
 ) -> "dict[str, Rule]":
     """The rule that allows each device, by the device's name; none for a device that no rule is about.
 
-    rules: packed, see host/policy.py. audit: is told in one line of a request that a rule wants to be told of. Raises
-    ShimError for one that is denied.
+    rules: those that may be about a device, see host/known.py. audit: is told in one line of a request that a rule
+    wants to be told of. Raises ShimError for one that is denied.
     """
     allowed: dict[str, Rule] = {}
     for request in requests:
-        for beginnings, data in rules:
-            if not request.name.startswith(beginnings):
-                continue
-            rule = marshal.loads(data)
+        for rule in rules(request.name, container.text):
             if not _matches(rule["match"], request, container):
                 continue
             if rule["action"] == "allow":
@@ -166,7 +176,7 @@ def _matches(match: "Mapping[str, Any]", request: "Request", container: Containe
             labels = ((container.label(name), globs) for name, globs in wanted)
             holds = all(value is not None and matches(globs, value) for value, globs in labels)
         else:
-            holds = matches(wanted, container.named(what))
+            holds = matches(wanted, container.text(what))
         if not holds:
             return False
     return True

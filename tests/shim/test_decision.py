@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from cdi_runc.cdi.errors import CDIError
 from cdi_runc.host.errors import SettingsError
-from cdi_runc.host.policy import NONE
+from cdi_runc.host.policy import NONE, counted
 from cdi_runc.shim.decision import decide
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.requests import Request
@@ -30,7 +30,7 @@ class Known:
             "requests": sources,
             "restore": "ignore",
             "fault": "",
-            "policy": NONE,
+            "policy": counted(NONE),
         }
         self.settings |= settings
         self.names = list(DEVICES)
@@ -38,6 +38,9 @@ class Known:
         self.conflicts = {"v.com/c=two": ["/etc/cdi/a.yaml", "/etc/cdi/b.yaml"]}
 
     find = staticmethod(DEVICES.get)
+
+    def rules(self, name: str, text: Callable[[str], str]) -> list[Any]:
+        return []
 
 
 def asking(name: str, **annotations: str) -> dict[str, Any]:

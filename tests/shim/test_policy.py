@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given as for_all
+from hypothesis import settings
+from hypothesis import strategies as st
 
-from cdi_runc.host.policy import packed, read
+from cdi_runc.host import builder, reading
+from cdi_runc.host.policy import read
+from cdi_runc.host.snapshot import Snapshot
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.policy import Container, judged, limited, matches
 from cdi_runc.shim.requests import Request
 
-CRI = {"io.kubernetes.cri.sandbox-namespace": "ml", "io.kubernetes.cri.sandbox-name": "train-0"}
+NAMESPACE = "io.kubernetes.cri.sandbox-namespace"
+CRI = {NAMESPACE: "ml", "io.kubernetes.cri.sandbox-name": "train-0"}
 CRI |= {"io.kubernetes.cri.container-name": "main", "io.kubernetes.cri.image-name": "reg.io/a:1", "team": "blue"}
 CRIO = {"io.kubernetes.pod.namespace": "ml", "io.kubernetes.cri-o.Labels": '{"team": "blue"}'}
 PODMAN = {"io.container.manager": "libpod"}
@@ -30,7 +38,8 @@ def rules(directory: Path, *given: dict[str, Any]) -> Any:
 
 
 def pack(given: Any) -> Any:
-    return packed({"rules": given})["rules"]
+    """All rules in turn, as a host hands them out that has no index of them."""
+    return lambda name, text: given
 
 
 def container(config: dict[str, Any], command: str = "create") -> Container:
@@ -108,6 +117,91 @@ def test_the_first_rule_decides_and_audit_goes_on(tmp_path: Path) -> None:
     assert told == [f"v.com/gpu=0: asked for by mount /x ({given[0]['place']})"]
     with pytest.raises(ShimError, match=r"v\.com/gpu=1: denied by the policy"):
         judged([Request("v.com/gpu=1", "mount", "/x")], container({}), pack(given), told.append)
+
+
+NAMES = ["v.com/gpu=0", "v.com/gpu=10", "v.com/gpux=0", "w.com/gpu=0", "w.com/cam=a"]
+TEXTS = ["", "ml", "ml-2", "a.ml"]
+GLOBS = ["*", "ml*", "*ml", "ml", "*m*2"]
+CONDITIONS = {
+    "device": st.lists(st.sampled_from(["*", "v.com/*", "v*0", "*/gpu=0", "v.com/gpu=*", *NAMES, "x"]), min_size=1),
+    **{what: st.lists(st.sampled_from(GLOBS), min_size=1) for what in ("namespace", "pod", "image", "runtime")},
+    "engine": st.sampled_from(["containerd", "crio", "*", "docker"]),
+    "through": st.sampled_from(["annotation", "mount"]),
+    "uid": st.lists(st.sampled_from([0, 1, 10]), min_size=1, max_size=2),
+    "user-namespace": st.booleans(),
+    "labels": st.dictionaries(st.sampled_from(["team", "tier"]), st.sampled_from(GLOBS), min_size=1),
+}
+RULES = st.fixed_dictionaries(
+    {
+        "action": st.sampled_from(["allow", "deny", "audit"]),
+        "match": st.sets(st.sampled_from(["device", *CONDITIONS]), max_size=2).flatmap(  # more would seldom hold
+            lambda keys: st.fixed_dictionaries({key: CONDITIONS[key] for key in sorted(keys)})
+        ),
+    }
+)
+CONTAINERS = st.fixed_dictionaries(
+    {
+        "annotations": st.fixed_dictionaries(
+            dict.fromkeys(CRI, st.sampled_from(TEXTS)),
+            optional=dict.fromkeys([*CRIO, "tier"], st.sampled_from(TEXTS)),
+        ),
+        "process": st.just({"user": {"uid": 10}}) | st.none(),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[list[Any]], tuple[Any, Snapshot]]]:
+    """Makes a policy's compiled rules, and a snapshot of them and of a host without two of the devices."""
+    host = tmp_path_factory.mktemp("host")
+    (host / "config.yaml").write_text(f"spec-dirs: [{host}/cdi]\n")
+    (host / "cdi").mkdir()
+    for vendor in ("v", "w"):
+        edits = {"containerEdits": {"env": ["A=1"]}}
+        spec = {
+            "cdiVersion": "0.6.0",
+            "kind": f"{vendor}.com/gpu",
+            "devices": [{"name": n, **edits} for n in ("0", "10")],
+        }
+        (host / "cdi" / f"{vendor}.json").write_text(json.dumps(spec))
+
+    def made(given: list[Any]) -> tuple[Any, Snapshot]:
+        compiled = rules(host, *given)
+        data = builder.build(str(host / "config.yaml"))
+        return compiled, Snapshot(lambda start, size: data[start : start + size])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "TICK_NS", 0)  # nobody else writes here
+        yield made
+
+
+def verdict(name: str, through: str, config: dict[str, Any], hand_out: Any) -> tuple[Any, list[str]]:
+    """The rule that allows it, or what is said of a denial; and what was told for audit."""
+    told: list[str] = []
+    try:
+        return judged([Request(name, through, "x")], container(config), hand_out, told.append), told
+    except ShimError as denied:
+        return str(denied), told
+
+
+@settings(max_examples=300, deadline=None)
+@for_all(given=st.lists(RULES, max_size=6), config=CONTAINERS, through=st.sampled_from(["annotation", "mount"]))
+def test_the_index_of_a_snapshot_decides_as_all_rules_in_turn(
+    indexed: Callable[[list[Any]], tuple[Any, Snapshot]], given: list[Any], config: dict[str, Any], through: str
+) -> None:
+    compiled, snapshot = indexed(given)
+    for name in NAMES:
+        assert verdict(name, through, config, snapshot.rules) == verdict(name, through, config, pack(compiled))
+
+
+def test_a_container_reads_only_the_rules_that_may_be_about_it(
+    indexed: Callable[[list[Any]], tuple[Any, Snapshot]],
+) -> None:
+    given: list[Any] = [{"match": {"device": f"v{n}.com/*"}, "action": "deny"} for n in range(9)]
+    given += [{"match": {"device": "*", "namespace": f"n{n}"}, "action": "deny"} for n in range(9)]
+    compiled, snapshot = indexed([*given, {"action": "allow"}])
+    of_the_pod = container({"annotations": CRI | {NAMESPACE: "n5"}}).text
+    assert list(snapshot.rules("v.com/gpu=0", of_the_pod)) == [compiled[14], compiled[18]]
 
 
 EDITS: Any = {
