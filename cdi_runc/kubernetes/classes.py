@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cdi_runc.kubernetes.names import resource_names
+from cdi_runc.host.resources import resource_names
 from cdi_runc.kubernetes.slices import DRIVER, short
 
 Object = dict[str, Any]

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
+from cdi_runc.host.resources import resource_names
 from cdi_runc.inventory.ending import end
 from cdi_runc.inventory.inventory import DEVICE_PLUGIN
 from cdi_runc.inventory.serving import served, socket_identity, socket_name
 from cdi_runc.inventory.tree import Tree
 from cdi_runc.inventory.watching import Watch
-from cdi_runc.kubernetes.names import resource_names
 from cdi_runc.kubernetes.plugin import Plugin, options
 from cdi_runc.kubernetes.wire import deviceplugin_pb2 as wire
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from grpclib.const import Status
 
 from cdi_runc.cdi.annotations import annotation_key, annotation_value
+from cdi_runc.host.resources import REPLICA, device_of
 from cdi_runc.inventory.serving import Methods, Refused, streaming, unary
-from cdi_runc.kubernetes.preference import REPLICA, device_of, preferred
+from cdi_runc.kubernetes.preference import preferred
 from cdi_runc.kubernetes.wire import deviceplugin_pb2 as wire
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
-from cdi_runc.kubernetes.preference import device_of
+from cdi_runc.host.resources import device_of
 from cdi_runc.kubernetes.wire import podresources_pb2 as wire
 
 SOCKET = "/var/lib/kubelet/pod-resources/kubelet.sock"

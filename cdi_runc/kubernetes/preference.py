@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from cdi_runc.host.resources import device_of
 from cdi_runc.inventory.overlap import natural
-
-REPLICA = "::"  # between a device's name and the number of a share of it; CDI names have no two colons at their end
-
-
-def device_of(identifier: str) -> str:
-    """The device's name in an ID.
-
-    >>> device_of("gpu0::3"), device_of("0:1")
-    ('gpu0', '0:1')
-    """
-    name, separator, number = identifier.rpartition(REPLICA)
-    return name if separator and number.isdecimal() else identifier
 
 
 def preferred(

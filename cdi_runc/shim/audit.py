@@ -14,12 +14,13 @@ from cdi_runc.shim.requests import requested
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from cdi_runc.host.known import Known
     from cdi_runc.shim.cmdline import Call
     from cdi_runc.shim.decision import Decision
+    from cdi_runc.shim.requests import Request
 
 JOURNAL = "/run/systemd/journal/socket"
 SYSLOG = "/dev/log"
@@ -34,11 +35,14 @@ def record(
     runtime: str,
     decided: "Decision | str",
     warn: "Callable[[str], None]",
+    given: "Sequence[Request]" = (),
 ) -> None:
-    """Write down what was decided for the container of this config: the decision, or why there is none."""
+    """Write down what was decided for the container of this config: the decision, or why there is none.
+
+    given: the devices that the kubelet gave to it."""
     target = known.settings["audit"]
     try:
-        asked = _asked(config, known) if isinstance(decided, str) else decided.requests
+        asked = [*_asked(config, known), *given] if isinstance(decided, str) else decided.requests
         if asked or isinstance(decided, str):
             _write(target, as_json(_entry(call, config, known, runtime, decided, asked)))
     except Exception as fault:  # whatever it is, no container may miss its start because of it

@@ -1,7 +1,7 @@
 """HOT. What a container gets: which of its requests are followed, why others are not, and the edits that come of it.
 
 The one place that decides. The shim, `cdictl diff`, `cdictl explain` and the engines' hooks ask it, each with its own
-way to read a config and to use the answer. It reads no file and writes none.
+way to read a config and to use the answer. It reads no file and writes none. Only `from_kubelet` asks somebody else.
 """
 
 from cdi_runc.cdi.errors import CDIError, UnresolvableDevices
@@ -52,17 +52,21 @@ def decide(
     known: "Known",
     asked: "Sequence[Request] | None" = None,
     runtime: str = "",
+    given: "Sequence[Request]" = (),
 ) -> Decision:
     """Decide what a container gets that is to be started from this OCI config.
 
     command: `create`, `run` or `restore`. known: the settings and the devices of the host. asked: what to take for the
-    container's requests, in place of those in the config. runtime: the name of the runtime that will run it.
+    container's requests, in place of those in the config. runtime: the name of the runtime that will run it. given: the
+    requests of `from_kubelet`, which come after the container's own.
     Raises ShimError, SettingsError and CDIError where a device is asked for that the container can't have.
     """
     settings = known.settings
     reason = why_refused(config, command, settings)
     try:
-        decision = Decision(list(requested(config, settings["requests"]) if asked is None else asked))
+        own = list(requested(config, settings["requests"]) if asked is None else asked)
+        names = {request.name for request in own} if given else ()
+        decision = Decision(own + [request for request in given if request.name not in names])
     except (ShimError, CDIError):
         if not reason:
             raise
@@ -76,6 +80,23 @@ def decide(
     if command != "restore" or not reason:
         decision.mounts = without_markers(config, settings["requests"])
     return decision
+
+
+def from_kubelet(
+    config: "Mapping[str, Any]", command: str, known: "Known", warn: "Callable[[str], None]"
+) -> "list[Request]":
+    """The devices that the kubelet gave to a pod's container; none where the settings do not want it to be asked.
+
+    warn: is told if the kubelet does not know the pod. Raises ShimError where the kubelet does not answer.
+    """
+    annotations = config.get("annotations")
+    if not known.settings["requests"].get("kubelet") or not isinstance(annotations, dict):
+        return []
+    if not any(key in annotations for key in SANDBOX) or why_refused(config, command, known.settings):
+        return []
+    from cdi_runc.shim.kubelet.given import given  # rare, and so not loaded before
+
+    return given(annotations, known, warn)
 
 
 def _judge(decision: Decision, container: "Callable[[], Container]", known: "Known") -> None:

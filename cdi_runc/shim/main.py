@@ -9,7 +9,7 @@ from cdi_runc.host.snapshot import Damaged, Snapshot
 from cdi_runc.shim import earlier, runtime
 from cdi_runc.shim.bundle import Config, mentions
 from cdi_runc.shim.cmdline import parse
-from cdi_runc.shim.decision import decide
+from cdi_runc.shim.decision import decide, from_kubelet
 from cdi_runc.shim.errors import ConfigError, RuntimeMissing, ShimError
 from cdi_runc.shim.launch import Launch
 from cdi_runc.shim.outcome import outcome
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cdi_runc.host.snapshot import Rule
     from cdi_runc.shim.cmdline import Call
     from cdi_runc.shim.decision import Decision
+    from cdi_runc.shim.requests import Request
 
     Warn = Callable[[str], None]
 
@@ -150,8 +151,10 @@ def _decided(call: "Call", config: "dict[str, Any]", known: "Known", runtime_nam
     """What the container gets, written down where the settings want that. Raises as `decide` does."""
     assert call.command
     decided: Decision | str = ""
+    given: list[Request] = []
     try:
-        decided = decide(config, call.command, known, runtime=runtime_name)
+        given = from_kubelet(config, call.command, known, warn)
+        decided = decide(config, call.command, known, runtime=runtime_name, given=given)
         return decided
     except (ShimError, SettingsError, CDIError) as fault:
         decided = str(fault)
@@ -160,7 +163,7 @@ def _decided(call: "Call", config: "dict[str, Any]", known: "Known", runtime_nam
         if decided and known.settings.get("audit", "none") != "none":
             from cdi_runc.shim.audit import record  # rare, and so not loaded before
 
-            record(call, config, known, runtime_name, decided, warn)
+            record(call, config, known, runtime_name, decided, warn, given)
 
 
 def _may_be_dropped(edits: "list[ContainerEdits]", config: "dict[str, Any]") -> bool:

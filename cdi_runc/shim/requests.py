@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     Sources = Mapping[str, Any]  # `requests` of the settings
 
 # The settings' own defaults, for a host whose settings can't be read.
-DEFAULTS: "Sources" = {"annotations": ["cdi.k8s.io/"], "mounts": None, "env": None}
+DEFAULTS: "Sources" = {"annotations": ["cdi.k8s.io/"], "mounts": None, "env": None, "kubelet": False}
 
 
 class Request:
     """One device that a container asks for.
 
-    name: its qualified name. through: `annotation`, `mount` or `variable`. where: the annotation's key, the mount's
-    destination, or the variable's name.
+    name: its qualified name. through: `annotation`, `mount`, `variable` or `kubelet`. where: the annotation's key, the
+    mount's destination, the variable's name, or the resource or claim by which the kubelet gave it.
     """
 
     __slots__ = ("name", "through", "where")
@@ -66,6 +66,7 @@ def needles(sources: "Sources") -> list[bytes]:
     """Byte strings. Any JSON text with a request has at least one of them: letters of the request, or an escape."""
     words = [prefix.partition("/")[0] for prefix in sources["annotations"]]
     words += [word.rpartition("/")[2] for word in (sources["mounts"], sources["env"]) if word]
+    words += ["io.kubernetes.cri"] * bool(sources.get("kubelet"))  # which the annotations of pods begin with
     return [b"\\u", *(word.encode() for word in words)]
 
 

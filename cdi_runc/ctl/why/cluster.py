@@ -24,6 +24,9 @@ def devices_reach_pods(host: Host) -> Iterator[Result]:
     """The kubelet has the devices from one side only, and the engine does what it says."""
     from cdi_runc.ctl.why.result import Result
 
+    asks = host.files.settings["requests"]["kubelet"]
+    if asks:
+        yield _kubelet_answers(host.files.settings["requests"]["kubelet-dir"])
     if not os.path.exists(f"{KUBELET}/device-plugins/kubelet.sock"):
         return
     plugins = len(glob.glob(f"{KUBELET}/device-plugins/cdi-*.sock"))
@@ -43,10 +46,26 @@ def devices_reach_pods(host: Host) -> Iterator[Result]:
             found = engine_of(name).find(None)
         except EngineError:
             continue  # not here, or another check tells of it
-        if found.cdi != "on":
+        if found.cdi != "on" and asks:
+            text = f"{name} {found.version} drops the names of CDI devices, and cdi-runc asks the kubelet for them"
+            yield Result("ok", "kubernetes", text, "for pods of the runtime class cdi-runc")
+        elif found.cdi != "on":
             text = f"{name} {found.version} drops the names of CDI devices without a word: claims have no effect"
-            mend = "switch CDI on in it, or give pods the runtime class cdi-runc (device plugins only)"
+            mend = "switch CDI on in it, or set 'requests: {kubelet: true}' for pods of the runtime class cdi-runc"
             yield Result("warning", "kubernetes", text, mend)
+
+
+def _kubelet_answers(directory: str) -> Result:
+    """Whether the shim can ask the kubelet, as the settings want."""
+    from cdi_runc.shim.kubelet.call import NoAnswer, check
+
+    socket = f"{directory.rstrip('/')}/pod-resources/kubelet.sock"
+    try:
+        check(socket)
+    except NoAnswer as fault:
+        text = f"{socket}: {fault}, so that no container of a pod can start with cdi-runc"
+        return Result("warning", "kubernetes", text, "start the kubelet, or set 'requests: {kubelet: false}'")
+    return Result("ok", "kubernetes", f"the kubelet can be asked for the devices of pods, at {socket}")
 
 
 def _offered_twice(host: Host) -> Iterator[str]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cdi_runc.ctl.options import Options, complete_device, output_option
-from cdi_runc.ctl.output import echo_data, painted
+from cdi_runc.ctl.output import echo_aside, echo_data, painted
 from cdi_runc.ctl.why.changes import Operation, Step, diff_lines, patch, steps
 from cdi_runc.host.places import in_user_namespace
 from cdi_runc.shim.bundle import Config
-from cdi_runc.shim.decision import decide
+from cdi_runc.shim.decision import decide, from_kubelet
 from cdi_runc.shim.earlier import before_edits
 from cdi_runc.shim.outcome import outcome
 from cdi_runc.shim.requests import Request
@@ -56,7 +56,8 @@ def changes(
     """
     after = dict(config if before is None else before)
     asked = None if names is None else [Request(name, "command line", "DEVICE") for name in names]
-    decision = decide(after, "create", known, asked)
+    given = from_kubelet(after, "create", known, echo_aside) if names is None else ()
+    decision = decide(after, "create", known, asked, given=given)
     if decision.mounts is not None:
         after["mounts"] = decision.mounts
     if outcome(after, decision.groups, in_user_namespace) == config:

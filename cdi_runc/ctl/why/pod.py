@@ -15,7 +15,7 @@ from cdi_runc.ctl.why import containers
 from cdi_runc.ctl.why.containers import Container
 from cdi_runc.ctl.why.story import Case, Step, is_in_force, read_config
 from cdi_runc.host.known import SpecFiles
-from cdi_runc.kubernetes.names import resource_names
+from cdi_runc.host.resources import resource_names
 from cdi_runc.kubernetes.pod_resources import Gift, NoAnswer, cdi_names, given
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.requests import requested
@@ -69,7 +69,11 @@ def _of_bundle(device: str, files: SpecFiles, container: Container) -> Step:
         return Step(
             "problem",
             f"{device} did not reach the container: its engine does not know the CRI's field for CDI devices",
-            ["use the runtime class cdi-runc, or switch CDI on in the engine (docs/kubernetes.md, Engines)", path],
+            [
+                "use the runtime class cdi-runc with 'requests: {kubelet: true}', or switch CDI on in the engine",
+                "docs/kubernetes.md, Engines",
+                path,
+            ],
         )
     return Step("ok", f"{device} is in the container, put there by {_who(case, device)}", [path])
 
@@ -80,7 +84,9 @@ def _who(case: Case, device: str) -> str:
         asked = {request.name: str(request) for request in requested(case.config, case.requests)}
     except (CDIError, ShimError):
         asked = {}
-    return f"cdi-runc or the engine: {asked[device]} asks for it" if device in asked else "the engine"
+    if device in asked:
+        return f"cdi-runc or the engine: {asked[device]} asks for it"
+    return "cdi-runc, which asks the kubelet, or the engine" if case.requests["kubelet"] else "the engine"
 
 
 def _bundles(namespace: str, pod: str, names: Iterable[str]) -> Mapping[str, Container]:

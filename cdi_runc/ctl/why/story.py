@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,11 +28,11 @@ from cdi_runc.host.known import SpecFiles, shadowed
 from cdi_runc.host.missing import nearest, why_missing
 from cdi_runc.host.places import in_user_namespace
 from cdi_runc.shim.cmdline import RUNTIMES
-from cdi_runc.shim.decision import decide
+from cdi_runc.shim.decision import SANDBOX, decide, from_kubelet
 from cdi_runc.shim.dropped import dropped, features_of
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.outcome import outcome
-from cdi_runc.shim.requests import requested
+from cdi_runc.shim.requests import Request, requested
 
 if TYPE_CHECKING:
     from cdi_runc.cdi.injection import Group
@@ -120,11 +120,12 @@ def requests_seen(case: Case) -> Iterator[Step]:
     except (CDIError, ShimError) as fault:
         yield Step("problem", f"{fault}{_meant(case)}")
         return
-    case.asked = [request.name for request in requests]
     for request in requests:
         yield Step("ok", f"{request} asks for {request.name}")
+    given = yield from _given(case)
+    case.asked = list(dict.fromkeys(request.name for request in [*requests, *(given or ())]))
     try:
-        decision = decide(case.config, "create", case.files)
+        decision = decide(case.config, "create", case.files, given=given or ())
     except (CDIError, SettingsError, ShimError) as fault:
         if all(case.files.find(name) for name in case.asked):  # else the chapter of the devices tells it
             yield Step("problem", str(fault))
@@ -137,7 +138,7 @@ def requests_seen(case: Case) -> Iterator[Step]:
         names = ", ".join(request.name for request in decision.refused)
         yield Step("warning", f"{decision.reason}, so not {names}")
         case.asked = []
-    if requests:
+    if requests or given or given is None:
         return
     case.asked = _in_force(case)
     if case.asked:
@@ -146,8 +147,28 @@ def requests_seen(case: Case) -> Iterator[Step]:
         )
     else:
         others = [case.requests[kind] for kind in ("mounts", "env") if case.requests[kind]]
+        others += ["the kubelet"] * case.requests["kubelet"]
         how = ", ".join([*case.requests["annotations"], *others])
         yield Step("warning", f"the container asks for no device: that is done by annotations with {how}")
+
+
+def _given(case: Case) -> Generator[Step, None, list[Request] | None]:
+    """What the kubelet gave to the container, if the settings want it to be asked; None if it does not answer."""
+    notes: list[str] = []
+    try:
+        given = from_kubelet(case.config, "create", case.files, notes.append)
+    except ShimError as fault:
+        yield Step("problem", str(fault))
+        return None
+    for note in notes:
+        yield Step("note", note)
+    for request in given:
+        yield Step("ok", f"the kubelet gave it {request.name}, by the {request.where}")
+    if not case.requests["kubelet"] and any(case.annotations.get(key) == "container" for key in SANDBOX):
+        yield Step(
+            "note", "the kubelet is not asked for the container's devices: 'requests: {kubelet: true}' does that"
+        )
+    return given
 
 
 def look_alikes(case: Case) -> Iterator[Step]:

@@ -262,6 +262,8 @@ _cdi_set() {
         requests.mounts, | requests.env, | requests.mounts,null | requests.env,null | requests.mounts,~ | requests.env,~) ;;
         requests.kubelet,false) ;;
         requests.kubelet,true) _cdi_asks=$_cdi_asks${_cdi_newline}io.kubernetes.cri ;; # a pod's container
+        requests.kubelet-deadline,[1-9] | requests.kubelet-deadline,[1-5][0-9] | requests.kubelet-deadline,60) ;;
+        requests.kubelet-dir,*) _cdi_is_path "$3" ;;
         requests.annotations,'['*']')
             _cdi_rest=${3#?}
             _cdi_for_each _cdi_ask_by_prefix "${_cdi_rest%?}"

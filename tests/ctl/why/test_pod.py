@@ -2,60 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from grpclib.const import Status
 
 from cdi_runc.ctl.why import containers
-from cdi_runc.inventory.serving import Refused, served, unary
 from cdi_runc.kubernetes.wire import podresources_pb2 as wire
 from tests.ctl.conftest import Cdictl
-
-LIMIT = 20
-
-
-class Kubelet:
-    """Serves pod-resources in a thread of its own; one without Get is older than 1.34."""
-
-    def __init__(self, directory: str) -> None:
-        self.directory = Path(directory)
-        self.socket = self.directory / "pod-resources/kubelet.sock"
-        self.socket.parent.mkdir()
-        self.pods = [wire.PodResources(name="p", namespace="default")]
-        self.has_get = True
-
-    def container(self, **more: Any) -> None:
-        """One more container in the pod, called main."""
-        self.pods[0].containers.add(name="main", **more)
-
-    async def get(self, request: wire.GetPodResourcesRequest) -> wire.GetPodResourcesResponse:
-        for pod in self.pods:
-            if (pod.name, pod.namespace) == (request.pod_name, request.pod_namespace):
-                return wire.GetPodResourcesResponse(pod_resources=pod)
-        raise Refused("pod not found", Status.UNKNOWN)
-
-    async def list(self, request: wire.ListPodResourcesRequest) -> wire.ListPodResourcesResponse:
-        return wire.ListPodResourcesResponse(pod_resources=self.pods)
-
-    def serve(self, started: threading.Event, ended: threading.Event) -> None:
-        async def run() -> None:
-            lister = "/v1.PodResourcesLister"
-            methods = {f"{lister}/List": unary(wire.ListPodResourcesRequest, wire.ListPodResourcesResponse, self.list)}
-            if self.has_get:
-                methods[f"{lister}/Get"] = unary(wire.GetPodResourcesRequest, wire.GetPodResourcesResponse, self.get)
-            async with served(str(self.socket), methods):
-                started.set()
-                while not ended.is_set():
-                    await asyncio.sleep(0.01)
-
-        asyncio.run(run())
+from tests.kubernetes.pod_resources import Kubelet
 
 
 @pytest.fixture
@@ -82,16 +40,9 @@ def explain(kubelet: Kubelet, cdictl: Cdictl, tmp_path: Path, config: dict[str, 
     if config:
         (tmp_path / "task/c1").mkdir(parents=True)
         (tmp_path / "task/c1/config.json").write_text(json.dumps(config))
-    started, ended = threading.Event(), threading.Event()
-    thread = threading.Thread(target=kubelet.serve, args=(started, ended))
-    thread.start()
-    try:
-        assert started.wait(LIMIT)
+    with kubelet.serving():
         done = cdictl("explain", "pod", f"default/{pod}", "--kubelet-dir", str(kubelet.directory), "-o", "json")
         return json.loads(done.stdout)
-    finally:
-        ended.set()
-        thread.join(LIMIT)
 
 
 @pytest.mark.parametrize("has_get", [True, False])
