@@ -16,6 +16,8 @@ _TELLERS = {
     "Damaged",
     "InjectionError",
     "InvalidName",
+    "NoAnswer",
+    "Silence",
     "RuntimeMissing",
     "SettingsError",
     "ShimError",
@@ -26,10 +28,11 @@ _TELLERS = {
 }
 _SECOND = {"Problem", "tell"}
 # These modules return what is said, or collect it.
-_REASONS = {"host/missing.py", "host/trust.py", "shim/decision.py", "shim/dropped.py"}
+_REASONS = {"host/missing.py", "host/trust.py", "shim/decision.py", "shim/dropped.py", "shim/kubelet/given.py"}
 # These are for programmers who use the library, and for cdictl; no call of the shim leads to them.
 _ELSEWHERE = {"cdi/annotations.py": 40}  # the lines after this one
-_COLD = {"cdi/_scalars.py", "cdi/_yaml.py"}  # the syntax of YAML: one row of the page stands for all
+# The syntax of YAML, of HTTP/2 and of protobuf: one row of the page stands for all.
+_COLD = {"cdi/_scalars.py", "cdi/_yaml.py", "shim/kubelet/headers.py", "shim/kubelet/wire.py"}
 
 
 def of_the_sources() -> Iterator[tuple[str, str]]:

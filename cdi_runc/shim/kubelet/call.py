@@ -44,6 +44,14 @@ class NoAnswer(Exception):
         super().__init__(reason)
 
 
+class Silence(NoAnswer):
+    """The time is over."""
+
+
+class _Broken(ValueError):
+    """The rule of HTTP/2 or gRPC that the server breaks."""
+
+
 class Refused(Exception):
     """The server's own no: its status, a number of gRPC, and its words."""
 
@@ -86,7 +94,7 @@ def call(socket: str, method: str, request: bytes, end: float) -> bytes:
         write(_opening(method, request))
         return answer(read, write)
     except TimeoutError:
-        raise NoAnswer("it does not answer in time (requests: kubelet-deadline)") from None
+        raise Silence("it does not answer in time (requests: kubelet-deadline)") from None
     except OSError as error:
         raise NoAnswer(error.strerror or str(error), again=True) from None
     finally:
@@ -100,10 +108,11 @@ def answer(read: "Read", write: "Write") -> bytes:
         status = headers.get("grpc-status", "")
         if status != "0":
             if not status.isdecimal() or headers.get(":status") != "200":
-                raise NoAnswer(f"it does not speak gRPC (HTTP status {headers.get(':status', '')[:9] or 'none'})")
+                of_http = headers.get(":status", "none")[:9]
+                raise NoAnswer(f"it does not speak gRPC (HTTP status {of_http})")
             raise Refused(int(status[:9]), _percent_decoded(headers.get("grpc-message", "")))
         if len(body) < 5 or body[0] or int.from_bytes(body[1:5], "big") != len(body) - 5:
-            raise ValueError("a message that is not one")
+            raise _Broken("a message that is not one")
     except ValueError as fault:
         raise NoAnswer(f"what it says is not gRPC: {fault}") from None
     return body[5:]
@@ -117,12 +126,12 @@ def _headers_and_body(read: "Read", write: "Write") -> tuple[dict[str, str], byt
     while not ended:
         kind, flags, stream, payload = _frame(read)
         if first and kind != _SETTINGS:
-            raise ValueError("it does not begin with its settings")
+            raise _Broken("it does not begin with its settings")
         first = False
         if stream == 0:
             _of_connection(kind, flags, payload, write)
         elif stream != _STREAM:
-            raise ValueError("a frame of a stream that there is not")
+            raise _Broken("a frame of a stream that there is not")
         elif kind == _HEADERS:
             headers |= decoded(_block(flags, payload, read))
         elif kind == _DATA:
@@ -133,7 +142,7 @@ def _headers_and_body(read: "Read", write: "Write") -> tuple[dict[str, str], byt
             code = int.from_bytes(payload, "big")
             raise NoAnswer(f"it broke the call off (error {code} of HTTP/2)", again=code == _REFUSED_STREAM)
         elif kind in (_PUSH_PROMISE, _CONTINUATION, _SETTINGS, _PING, _GOAWAY):
-            raise ValueError("a frame out of place")
+            raise _Broken("a frame out of place")
         ended = kind in (_HEADERS, _DATA) and bool(flags & _END_STREAM)
     return headers, bytes(body)
 
@@ -141,14 +150,14 @@ def _headers_and_body(read: "Read", write: "Write") -> tuple[dict[str, str], byt
 def _of_connection(kind: int, flags: int, payload: bytes, write: "Write") -> None:
     """What a frame is answered with that is about the connection as a whole."""
     if kind in (_DATA, _HEADERS, _RST_STREAM, _PUSH_PROMISE, _CONTINUATION):
-        raise ValueError("a frame without a stream")
+        raise _Broken("a frame without a stream")
     if kind == _SETTINGS and not flags & _ACK:
         if len(payload) % 6:
-            raise ValueError("settings that are none")
+            raise _Broken("settings that are none")
         write(_framed(_SETTINGS, _ACK, 0))
     elif kind == _PING and not flags & _ACK:
         if len(payload) != 8:
-            raise ValueError("a ping that is none")
+            raise _Broken("a ping that is none")
         write(_framed(_PING, _ACK, 0, payload))
     elif kind == _GOAWAY and int.from_bytes(payload[:4], "big") & 0x7FFFFFFF < _STREAM:
         raise NoAnswer("it takes no calls now", again=True)
@@ -191,7 +200,7 @@ def _frame(read: "Read") -> tuple[int, int, int, bytes]:
     head = read(9)
     size = int.from_bytes(head[:3], "big")
     if size > _MAX_FRAME:
-        raise ValueError(f"a frame of {size} bytes")
+        raise _Broken(f"a frame of {size} bytes")
     return head[3], head[4], int.from_bytes(head[5:], "big") & 0x7FFFFFFF, read(size)
 
 
@@ -204,7 +213,7 @@ def _block(flags: int, payload: bytes, read: "Read") -> bytes:
         kind, flags, stream, more = _frame(read)
         block += more
         if kind != _CONTINUATION or stream != _STREAM or not more or len(block) > _MAX_HEADERS:
-            raise ValueError("headers without an end")
+            raise _Broken("headers without an end")
     return block
 
 
@@ -212,7 +221,7 @@ def _unpadded(flags: int, payload: bytes) -> bytes:
     if not flags & _PADDED:
         return payload
     if not payload or payload[0] >= len(payload):
-        raise ValueError("a frame with more padding than it has bytes")
+        raise _Broken("a frame with more padding than it has bytes")
     return payload[1 : len(payload) - payload[0]]
 
 

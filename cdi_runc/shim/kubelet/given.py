@@ -10,7 +10,7 @@ from cdi_runc.cdi.names import is_qualified_name
 from cdi_runc.host.resources import qualified_name_of
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.kubelet import wire
-from cdi_runc.shim.kubelet.call import NoAnswer, Refused, call
+from cdi_runc.shim.kubelet.call import NoAnswer, Refused, Silence, call
 from cdi_runc.shim.requests import Request
 
 TYPE_CHECKING = False
@@ -105,17 +105,25 @@ def _asked(socket: str, end: float, namespace: str, pod: str, container: str) ->
 
 def _called(socket: str, method: str, request: bytes, end: float) -> bytes:
     """The answer, from as many tries as it takes: a kubelet that has just been started may not listen yet."""
+    before: Exception | None = None
     while True:
         try:
             return call(socket, method, request, end)
+        except Silence:
+            if before:
+                raise before from None  # which says more
+            raise
         except (NoAnswer, Refused) as fault:
             again = fault.again if isinstance(fault, NoAnswer) else fault.status in (_EXHAUSTED, _UNAVAILABLE)
             if not again or time.monotonic() + _PAUSE >= end:
                 raise
+            before = fault
         time.sleep(_PAUSE)
 
 
 def _in_words(fault: Exception) -> str:
     if isinstance(fault, Refused):
         return f"the kubelet refuses to say (status {fault.status} of gRPC: {fault})"
-    return f"what the kubelet says can't be understood: {fault}" if isinstance(fault, ValueError) else str(fault)
+    if isinstance(fault, ValueError):
+        return f"the kubelet's answer cannot be understood: {fault}"
+    return str(fault)

@@ -1,8 +1,9 @@
-"""What a pod's container was given by the kubelet, as requests; and why a container does not start without an answer."""
+"""What the kubelet gave to a pod's container, as requests; and why a container does not start without an answer."""
 
 from __future__ import annotations
 
 import contextlib
+import marshal
 import os
 import subprocess
 import sys
@@ -10,7 +11,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +18,7 @@ import pytest
 from cdi_runc.kubernetes.wire import podresources_pb2 as wire
 from cdi_runc.shim.decision import decide, from_kubelet
 from cdi_runc.shim.errors import ShimError
-from cdi_runc.shim.kubelet import given as giving
-from cdi_runc.shim.policy import judged
+from cdi_runc.shim.policy import Container, judged
 from cdi_runc.shim.requests import Request
 from tests.kubernetes.pod_resources import LISTER, Kubelet
 from tests.shim.conftest import LIB
@@ -49,7 +48,7 @@ def kubelet() -> Iterator[Kubelet]:
 
 def known(kubelet: Kubelet, deadline: int = 20, **settings: Any) -> Host:
     """A host whose settings want the kubelet to be asked."""
-    sources = {"annotations": ["cdi.k8s.io/"], "mounts": None, "env": None, "kubelet": True}
+    sources: dict[str, Any] = {"annotations": ["cdi.k8s.io/"], "mounts": None, "env": None, "kubelet": True}
     sources |= {"kubelet-dir": str(kubelet.directory), "kubelet-deadline": deadline}
     return Host(**{"requests": sources, **settings})
 
@@ -175,8 +174,8 @@ def test_too_many_calls_at_once_are_tried_again(kubelet: Kubelet) -> None:
 
 def test_without_a_kubelet_there_is_one_clear_error(kubelet: Kubelet) -> None:
     assert refusal(kubelet, deadline=1) == (
-        f"{kubelet.socket}: No such file or directory, so that the devices of container main of the pod default/p are not "
-        "known: start the kubelet, or set 'requests: {kubelet: false}'"
+        f"{kubelet.socket}: No such file or directory, so that the devices of container main of the pod default/p are "
+        "not known: start the kubelet, or set 'requests: {kubelet: false}'"
     )
 
 
@@ -190,9 +189,8 @@ def test_a_refusal_of_the_kubelet_has_its_words(kubelet: Kubelet) -> None:
 def test_a_name_that_is_none(kubelet: Kubelet) -> None:
     kubelet.gives_by_claim("nonsense")
     with kubelet.serving():
-        assert (
-            refusal(kubelet) == "the kubelet names 'nonsense' for the claim default/c, which is not a CDI device name"
-        )
+        said = refusal(kubelet)
+    assert said == "the kubelet names 'nonsense' for the claim default/c, which is not a CDI device name"
 
 
 @pytest.mark.parametrize(
@@ -228,11 +226,7 @@ def test_what_the_kubelet_gave_comes_last_and_no_device_twice(kubelet: Kubelet) 
 
 
 def test_a_policy_can_be_about_the_kubelet() -> None:
-    from cdi_runc.shim.policy import Container
-
     rule = {"place": "policy.yaml:1", "action": "deny", "message": "", "match": {"through": ["kubelet"]}, "limits": {}}
-    import marshal
-
     packed = [(("",), marshal.dumps(rule))]
     container = Container({}, "create", "runc")
     judged([Request("v.com/c=0", "annotation", "x")], container, packed, pytest.fail)
@@ -268,4 +262,3 @@ def test_real_grpc_is_understood(kubelet: Kubelet) -> None:
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: server.stop(None).wait(20))
         assert asked(kubelet) == GIVEN[:1]
-    assert Path(giving.__file__).exists()

@@ -11,9 +11,6 @@ from cdi_runc.host import settings as shim_settings
 from cdi_runc.shim.requests import needles
 from tests.shim.conftest import Launcher, bundle, executable, make_launcher, shell
 
-# What the settings will have. Python does not know it yet, so it is taken out before Python reads a config.
-COMING = ("kubelet",)
-
 # Config, the runtime below the launcher's directory, and what a container may ask by.
 READ_BY_THE_LAUNCHER: list[tuple[str, str, list[str]]] = [
     ("", "bin/runc", []),
@@ -42,6 +39,8 @@ READ_BY_THE_LAUNCHER: list[tuple[str, str, list[str]]] = [
     ("trust: warn\naudit: file:/var/log/cdi-runc.log\n", "bin/runc", []),
     ("audit: none\nrequests:\n  kubelet: false\n", "bin/runc", []),
     ("audit: syslog\nrequests: {kubelet: true}\n", "bin/runc", ["pod", "pod of CRI-O"]),
+    ("requests: {kubelet: true, kubelet-dir: /var/lib/k, kubelet-deadline: 5}\n", "bin/runc", ["pod", "pod of CRI-O"]),
+    ("requests:\n  kubelet-deadline: 60\n  kubelet-dir: '/k'\n  kubelet: true\n", "bin/runc", ["pod", "pod of CRI-O"]),
 ]
 
 BY: dict[str, dict[str, Any]] = {
@@ -68,27 +67,10 @@ def test_a_config_is_read_without_python(launcher: Launcher, config: str, runtim
     assert launcher.decide([f"--cdi-config={own}", "state", "id"]) == f"{directory}/{runtime}"
 
 
-def known_to_python(path: Path) -> dict[str, Any]:
-    """The settings in a file, as Python reads it without the keys that are to come."""
-    text = path.read_text()
-    if any(key in text for key in COMING):
-        text = text.replace("kubelet: true", "").replace("kubelet: false", "")
-        text = "".join(line + "\n" for line in text.splitlines() if not line.startswith(COMING))
-    copy = path.with_suffix(".known")
-    copy.write_text(text)
-    return shim_settings.read(str(copy))
-
-
 def assert_python_agrees(directory: Path, name: str, runtime: str) -> None:
-    read = known_to_python(directory / "config.yaml")
+    read = shim_settings.read(str(directory / "config.yaml"))
     assert read["fault"] == ""
     assert read["runtimes"].get(name, f"{directory}/bin/{name}") == runtime
-
-
-def test_the_coming_settings_are_not_there_yet() -> None:
-    """Take a key out of COMING as soon as the settings have it."""
-    properties = shim_settings.schema()["properties"]
-    assert not {*properties, *properties["requests"]["properties"]} & {*COMING}
 
 
 @pytest.mark.parametrize(
@@ -150,6 +132,12 @@ def test_the_coming_settings_are_not_there_yet() -> None:
         "requests:\n  env: X\n   Y\n",
         "requests:\n  kubelet: perhaps\n",
         "requests:\n  kubelet:\n",
+        "requests:\n  kubelet: 'true'\n",
+        "requests:\n  kubelet-deadline: 0\n",
+        "requests:\n  kubelet-deadline: 61\n",
+        "requests:\n  kubelet-deadline: '5'\n",
+        "requests:\n  kubelet-deadline: 05\n",
+        "requests:\n  kubelet-dir: k\n",
         "requests:\n  other: 1\n",
         "restore: perhaps\n",
         "restore:\n  inject\n",
@@ -196,6 +184,14 @@ LINES = [
         "  annotations: []",
         "  annotations: [a]",
     ),
+    *("  kubelet: true", "  kubelet: 'true'", "  kubelet: no", "requests: {kubelet: true, kubelet-deadline: 5}"),
+    *(
+        "  kubelet-deadline: 60",
+        "  kubelet-deadline: 6 0",
+        "  kubelet-deadline: 0x5",
+        "  kubelet-dir: /k",
+        "  kubelet-dir:",
+    ),
 ]
 
 
@@ -209,6 +205,6 @@ def test_a_config_is_read_as_python_reads_it(tmp_path: Path, config: str) -> Non
     decision = launcher.decide([f"--cdi-config={own}", "state", "id"])
     if decision != "python":
         assert_python_agrees(tmp_path, "runc", decision)
-        for needle in needles(known_to_python(own)["requests"])[1:]:
+        for needle in needles(shim_settings.read(str(own))["requests"])[1:]:
             (tmp_path / "plain" / "config.json").write_bytes(b'{"a": "%b"}' % needle)
             assert launcher.decide([f"--cdi-config={own}", "create", "--bundle", "plain", "id"]) == "python", needle
