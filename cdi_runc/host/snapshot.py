@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     # A spec directory: its path and stamp; the names of its spec files (None: it can't be listed), their stamps; guard.
     Folder = tuple[str, Stamp, tuple[str, ...] | None, tuple[Stamp, ...], Guard]
 
-FORM = 4  # of the head and the parts: another number whenever they change
+FORM = 5  # of the head and the parts: another number whenever they change
 MAGIC = f"cdi-runc {__version__} snapshot {FORM}\n".encode()
 NEVER: "Stamp" = ()  # no file's stamp: what is stamped so is looked at more closely each time
 SIZES = 20  # two hexadecimal numbers: the head's size and its checksum, since marshal may be given whole things only

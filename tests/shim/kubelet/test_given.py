@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import marshal
 import os
 import subprocess
 import sys
@@ -227,11 +226,14 @@ def test_what_the_kubelet_gave_comes_last_and_no_device_twice(kubelet: Kubelet) 
 
 def test_a_policy_can_be_about_the_kubelet() -> None:
     rule = {"place": "policy.yaml:1", "action": "deny", "message": "", "match": {"through": ["kubelet"]}, "limits": {}}
-    packed = [(("",), marshal.dumps(rule))]
+
+    def rules(name: str, text: object) -> list[dict[str, Any]]:
+        return [rule]
+
     container = Container({}, "create", "runc")
-    judged([Request("v.com/c=0", "annotation", "x")], container, packed, pytest.fail)
+    judged([Request("v.com/c=0", "annotation", "x")], container, rules, pytest.fail)
     with pytest.raises(ShimError, match=r"v\.com/c=0: denied by the policy"):
-        judged([Request("v.com/c=0", "kubelet", "resource v.com/c")], container, packed, pytest.fail)
+        judged([Request("v.com/c=0", "kubelet", "resource v.com/c")], container, rules, pytest.fail)
 
 
 def test_real_grpc_is_understood(kubelet: Kubelet) -> None:
