@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,6 +22,7 @@ from cdi_runc.shim.kubelet import call as calling
 from cdi_runc.shim.kubelet.call import NoAnswer, Refused, answer, call
 from cdi_runc.shim.kubelet.headers import encoded
 from tests.kubernetes.pod_resources import LISTER, Kubelet
+from tests.processes import ending
 
 LIMIT = 20.0
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
@@ -267,17 +270,11 @@ def test_only_a_socket_of_roots(directory: Path, monkeypatch: pytest.MonkeyPatch
 @contextmanager
 def foreign_listener(directory: Path, program: str) -> Iterator[Path]:
     """A program that listens at a socket as it likes."""
-    import subprocess
-    import sys
-
     os.chown(directory, 1000, 0)
     path = directory / "theirs"
     argv = [sys.executable, "-c", f"{program}; s.listen(); print(flush=True); s.accept()[0].recv(1)", str(path)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd="/") as process:
+    with ending(subprocess.Popen(argv, stdout=subprocess.PIPE, cwd="/")) as process:
         assert process.stdout
         process.stdout.readline()
-        try:
-            yield path
-        finally:
-            process.kill()
-            os.chown(directory, 0, 0)
+        yield path
+    os.chown(directory, 0, 0)
