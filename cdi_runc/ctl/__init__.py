@@ -38,6 +38,7 @@ SECTIONS = {
         "diff": "why.diff:diff",
         "doctor": "why.doctor:doctor",
         "log": "access.log:log",
+        "metrics": "access.metrics:metrics",
         "support-bundle": "why.support_bundle:support_bundle",
     },
     "Check and change": {

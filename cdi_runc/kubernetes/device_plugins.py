@@ -28,7 +28,7 @@ from cdi_runc.kubernetes.wire import deviceplugin_pb2 as wire
 if TYPE_CHECKING:
     from cdi_runc.inventory.inventory import Inventory
     from cdi_runc.inventory.stock import Stock
-    from cdi_runc.kubernetes.metrics import Sample
+    from cdi_runc.kubernetes.exposition import Sample
 
     Identity = tuple[int, int, int] | None
     Sockets = tuple[Identity, Identity]  # the plugin's own, and the kubelet's

@@ -23,7 +23,7 @@ from cdi_runc.kubernetes import checkpoint
 from cdi_runc.kubernetes.api import ApiError, Cluster, NoAnswer, Object
 from cdi_runc.kubernetes.checkpoint import Checkpoint, Given, Prepared
 from cdi_runc.kubernetes.claims import CannotPrepare, in_use, prepare
-from cdi_runc.kubernetes.metrics import Sample
+from cdi_runc.kubernetes.exposition import Sample
 from cdi_runc.kubernetes.publishing import GROUP, Publisher
 from cdi_runc.kubernetes.slices import DRIVER, labels
 from cdi_runc.kubernetes.turn import turn

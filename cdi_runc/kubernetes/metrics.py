@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING
+
+from cdi_runc.kubernetes.exposition import Sample, text
 
 if TYPE_CHECKING:
     from cdi_runc.inventory.inventory import Inventory
 
 READ_TIME = 5.0  # seconds for a client to say what it wants
 MAX_REQUEST = 8192  # bytes of it
-
-Sample = tuple[str, Mapping[str, str], float]  # name, labels, value
 
 
 def of_inventory(inventory: Inventory) -> Iterable[Sample]:
@@ -23,23 +23,6 @@ def of_inventory(inventory: Inventory) -> Iterable[Sample]:
         yield "cdi_devices", {"kind": kind, "health": "healthy"}, len(items) - sick
         yield "cdi_devices", {"kind": kind, "health": "unhealthy"}, sick
     yield "cdi_spec_faults", {}, len(inventory.faults)
-
-
-def text(samples: Iterable[Sample]) -> str:
-    r"""The samples as Prometheus reads them.
-
-    >>> text([("cdi_devices", {"kind": "v.com/gpu"}, 2)])
-    '# TYPE cdi_devices gauge\ncdi_devices{kind="v.com/gpu"} 2\n'
-    """
-    lines = []
-    typed = set()
-    for name, labels, value in samples:
-        if name not in typed:
-            typed.add(name)
-            lines.append(f"# TYPE {name} {'counter' if name.endswith('_total') else 'gauge'}")
-        inside = ",".join(f'{key}="{_escaped(each)}"' for key, each in labels.items())
-        lines.append(f"{name}{f'{{{inside}}}' if inside else ''} {value:g}")
-    return "\n".join([*lines, ""])
 
 
 @contextlib.asynccontextmanager
@@ -75,7 +58,3 @@ def _answer(path: list[bytes], ready: Callable[[], str], samples: Callable[[], I
         missing = ready()
         return ("503 Service Unavailable", f"{missing}\n") if missing else ("200 OK", "ok\n")
     return "404 Not Found", "there are /readyz, /healthz and /metrics\n"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

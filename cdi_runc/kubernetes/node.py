@@ -16,6 +16,7 @@ from cdi_runc.kubernetes.api import Cluster
 from cdi_runc.kubernetes.credentials import Credentials, of_account, of_kubeconfig
 from cdi_runc.kubernetes.device_plugins import DevicePlugins
 from cdi_runc.kubernetes.dra import Driver
+from cdi_runc.kubernetes.exposition import Sample
 from cdi_runc.kubernetes.turn import turn
 
 LOCK = "plugins/cdi-runc/lock"  # below the kubelet's directory
@@ -64,7 +65,7 @@ class Node:
             return "the driver is not registered with the kubelet, or its slices are not published"
         return ""
 
-    def samples(self) -> Iterator[metrics.Sample]:
+    def samples(self) -> Iterator[Sample]:
         """For Prometheus."""
         if self.stock:
             yield from metrics.of_inventory(self.stock.inventory)

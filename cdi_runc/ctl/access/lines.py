@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,8 +17,14 @@ Entry = dict[str, Any]
 _PAUSE_S = 0.5
 
 
-def entries(target: str, follow: bool = False) -> Iterator[Entry]:
+class NothingYet(click.ClickException):
+    """There is no file of lines yet."""
+
+
+def entries(target: str, follow: bool = False, this_boot: bool = False) -> Iterator[Entry]:
     """The decisions written to `file:PATH` or the journal, the oldest first; with `follow`, also those to come.
+
+    this_boot: of a journal, only what was written since the host has started.
 
     Lines that a full disk has cut short are passed over. Raises ClickException where they can't be read.
     """
@@ -25,7 +32,7 @@ def entries(target: str, follow: bool = False) -> Iterator[Entry]:
         raise click.ClickException("nothing is written down: put `audit: file:/var/log/cdi-runc.log` into config.yaml")
     if target == "syslog":
         raise click.ClickException("the lines are in the syslog, whose files only its daemon knows: look for cdi-runc:")
-    source = _of_journal(follow) if target == "journal" else _of_file(target.removeprefix("file:"), follow)
+    source = _of_journal(follow, this_boot) if target == "journal" else _of_file(target.removeprefix("file:"), follow)
     for line in source:
         try:
             entry = json.loads(line)
@@ -35,15 +42,22 @@ def entries(target: str, follow: bool = False) -> Iterator[Entry]:
             yield entry
 
 
+def asked(entry: Entry) -> list[str]:
+    """The devices that the container asked for."""
+    return [str(request.get("device")) for request in entry.get("requests") or () if isinstance(request, dict)]
+
+
 def _of_file(path: str, follow: bool) -> Iterator[str]:
     """The lines of a file; when logrotate has put another in its place, those of that one."""
     while True:
         try:
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise click.ClickException(f"{path} is no file, so only the program that reads it has the lines")
             with open(path, encoding="utf-8", errors="replace") as file:
                 yield from _lines(file, path, follow)
         except FileNotFoundError:
             if not follow:
-                raise click.ClickException(f"{path} is not there: no container has asked for a device yet") from None
+                raise NothingYet(f"{path} is not there: no container has asked for a device yet") from None
             time.sleep(_PAUSE_S)
         if not follow:
             return
@@ -69,8 +83,9 @@ def _is_at(file: Any, path: str) -> bool:
         return False
 
 
-def _of_journal(follow: bool) -> Iterator[str]:
-    command = ["journalctl", "--quiet", "--output=cat", "--identifier=cdi-runc", *(["--follow"] if follow else [])]
+def _of_journal(follow: bool, this_boot: bool) -> Iterator[str]:
+    command = ["journalctl", "--quiet", "--output=cat", "--identifier=cdi-runc"]
+    command += [*(["--follow", "--lines=all"] if follow else []), *(["--boot"] if this_boot else [])]
     try:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as journal:
             assert journal.stdout

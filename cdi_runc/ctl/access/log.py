@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 import click
 
-from cdi_runc.ctl.access.lines import Entry, entries
+from cdi_runc.ctl.access.lines import Entry, asked, entries
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data, echo_table, printable
 
@@ -45,11 +45,6 @@ def log(options: Options, follow: bool, device: str | None, since: str | None, o
         echo_data({"decisions": list(found)}, output)
     else:
         echo_table(("TIME", "CONTAINER", "OF", "DEVICES", "DECISION"), [_cells(entry) for entry in found])
-
-
-def asked(entry: Entry) -> list[str]:
-    """The devices that the container asked for."""
-    return [str(request.get("device")) for request in entry.get("requests") or () if isinstance(request, dict)]
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

@@ -58,13 +58,16 @@ def test_a_table_says_who_and_why(cdictl: Cdictl, lines: Path) -> None:
         ("", [], 1, "put `audit: file:/var/log/cdi-runc.log` into config.yaml"),
         ("audit: syslog\n", [], 1, "the lines are in the syslog"),
         ("audit: file:/none/log\n", [], 1, "/none/log is not there"),
+        ("audit: file:{directory}/pipe\n", [], 1, "is no file, so only the program that reads it has the lines"),
+        ("audit: file:{directory}/pipe\n", ["--follow"], 1, "is no file, so only the program that reads it"),
         ("audit: journal\n", ["--since", "soon"], 2, "--since soon: expected"),
     ],
 )
 def test_what_cannot_be_read(
     cdictl: Cdictl, tmp_path: Path, config: str, options: list[str], status: int, words: str
 ) -> None:
-    (tmp_path / "config.yaml").write_text(config)
+    os.mkfifo(tmp_path / "pipe")  # whoever opens it waits for a writer
+    (tmp_path / "config.yaml").write_text(config.format(directory=tmp_path))
     said = cdictl("--config", f"{tmp_path}/config.yaml", "log", *options)
     assert (said.exit_code, words in said.stderr) == (status, True)
 
