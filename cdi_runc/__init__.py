@@ -1,7 +1,7 @@
 """The Container Device Interface (CDI) for Python programs.
 
 Names are loaded when they are first used (PEP 562): the package is also the shim's, which runs at every container
-create and pays for each import. So nothing is imported here; where a name lives stands in `_HOME`.
+create and pays for each import. So nothing is imported here; `_HOME` says where each name is.
 
     >>> import cdi_runc as cdi
     >>> cdi.parse_qualified_name("vendor.com/gpu=0")

@@ -68,7 +68,7 @@ def test_a_container_that_the_engine_made_without_cdi_runc(
         ({"cdi.k8s.io/test": "example.com/widget=two"}, f"defines example.com/widget=two; did you mean {WIDGET}?"),
         (
             {"cdi.k8.io/test": WIDGET},
-            "annotation cdi.k8.io/test is no request, by its prefix; did you mean cdi.k8s.io/",
+            "annotation cdi.k8.io/test is not a request, because of its prefix; did you mean cdi.k8s.io/",
         ),
         ({"cdi.k8s.io/test": "widget=one"}, f"it has no vendor; did you mean {WIDGET}?"),
     ],

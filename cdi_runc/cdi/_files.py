@@ -233,7 +233,7 @@ def _publish(name: str, folder: int, overwrite: bool) -> None:
 
 
 def _sync_folder(folder: int) -> None:
-    """Bring the new name to the disk; some file systems can't, and say so with EINVAL."""
+    """Write the new name to the disk. Some file systems can't do this and answer EINVAL."""
     try:
         os.fsync(folder)
     except OSError as fault:

@@ -1,6 +1,6 @@
 """PyYAML's parser in Python, made to take and to refuse what libyaml's first versions, and so goyaml.v2, do.
 
-It stands in for the fast parser where PyYAML came without libyaml, and where libyaml has since become stricter.
+It replaces the fast parser where PyYAML has no libyaml, and where libyaml has become stricter.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PythonLoader(Reader, Scanner, Parser):
         return ScalarToken(text, True, start, end)
 
     def scan_gap(self, start: Any) -> str:
-        """What stands for the blanks and line breaks between two words of a scalar that began at the mark."""
+        """The text that replaces the blanks and line breaks between two words of a scalar that began at the mark."""
         blanks = self.blanks()
         self.forward(len(blanks))
         if self.peek() not in _BREAKS:

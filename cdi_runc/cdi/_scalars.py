@@ -1,7 +1,7 @@
 """Scalars of YAML and Go's text for them, as the reference has them: goyaml.v2's resolve.go, and Go's strconv.
 
 What a word without quotes is (`y`, `010`, `1e3`, `.inf`), and what text a number or boolean becomes where a text is
-wanted. Knows neither the text around a scalar nor what it is for.
+needed. Knows neither the text around a scalar nor what it is for.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """YAML text to nodes, as the reference reads it: YAML 1.1 of sigs.k8s.io/yaml v1.4.0, which is goyaml.v2, strict.
 
-A reader who takes it that text becomes values with places can skip this module. PyYAML splits the text into events, by
-libyaml where it is there and in Python else; what the events mean is decided here, since PyYAML's own resolver knows
-other numbers and booleans, and its constructor lets duplicate keys pass. Knows nothing of CDI.
+PyYAML splits the text into events: by libyaml if it has it, otherwise in Python. This module decides what the events
+mean, because PyYAML's own resolver knows other numbers and booleans, and its constructor accepts duplicate keys. The
+result is values with places. Knows nothing of CDI.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from cdi_runc.cdi._scalars import Scalar, resolve, tagged
 MAX_DEPTH = 100  # a spec is eight deep; Python's own limit would be found the hard way
 MAX_NODES = 500_000  # values, which take some seconds; large real specs have some 5,000
 MAX_RETRIED = 1 << 18  # characters, which the parser in Python takes a second for
-MAX_EXPLAINED = 1 << 16  # characters, of which the parser in Python finds the fault; it tells the place better
-MAX_ALIASED = 400_000  # nodes that aliases may bring, about as in goyaml.v2: a few lines could stand for gigabytes
+MAX_EXPLAINED = 1 << 16  # characters; in shorter texts the parser in Python finds the fault: it tells the place better
+MAX_ALIASED = 400_000  # nodes that aliases may add, about as in goyaml.v2: a few lines could mean gigabytes
 
 _MERGE = "tag:yaml.org,2002:merge"
 _ESCAPE = re.compile(r"\\.", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# What libyaml says where it has become stricter than goyaml, which took after its first versions.
+# What libyaml says where it is stricter than goyaml. goyaml follows libyaml's first versions.
 _STRICTER = re.compile(r"found unknown escape character|found unexpected ':'|while (scanning|parsing) a tag")
 _CLOSING = re.compile("'([]}])'")
 _MARK_IN_TEXT = re.compile("(?<=[\n\r\x85\u2028\u2029])\ufeff")
@@ -48,7 +48,7 @@ class Node:
 
 
 class YAMLError(ValueError):
-    """The text is not what the reference takes for YAML. `line` and `column` are where, from 1, or None."""
+    """The reference would not read the text as YAML. `line` and `column` say where, from 1, or are None."""
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
         super().__init__(message)
@@ -197,7 +197,7 @@ class _Document:
             raise _fault(event, f"the anchor {event.anchor!r} contains itself")
         self.aliased += node.size
         if self.aliased > MAX_ALIASED:
-            raise _fault(event, f"aliases bring more than {MAX_ALIASED} values")
+            raise _fault(event, f"aliases add more than {MAX_ALIASED} values")
         return node
 
     def scalar(self, event: Any) -> Scalar:
@@ -206,7 +206,7 @@ class _Document:
         if event.style in ("'", '"'):
             self.quoted = event
         if event.implicit[0] and self.flow and "?" in event.value:
-            raise _fault(event, "a question mark in brackets wants quotes")  # libyaml takes it since 0.2, goyaml not
+            raise _fault(event, "a question mark in brackets needs quotes")  # libyaml takes it since 0.2, goyaml not
         if event.style == '"' and "\\/" in _ESCAPE.findall(self.text, start, end):
             raise _fault(event, "the escape \\/ is not allowed in YAML 1.1")  # only in JSON, and libyaml since 0.2
         if _SURROGATE.search(event.value):
@@ -242,12 +242,12 @@ class _Document:
         return entries
 
     def merged(self) -> list[Node]:
-        """The mappings that a merge key brings; of several the last comes first."""
+        """The mappings that a merge key adds. If there are several, the last comes first."""
         event = self.events.get_event()
         value = self.node(event)
         mappings = value.value[::-1] if isinstance(event, yaml.SequenceStartEvent) else [value]
         if not all(isinstance(mapping.value, dict) for mapping in mappings):
-            raise _fault(event, "a merge key (<<) wants a mapping or a list of mappings")
+            raise _fault(event, "a merge key (<<) needs a mapping or a list of mappings")
         return mappings
 
 

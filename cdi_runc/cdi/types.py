@@ -1,4 +1,4 @@
-"""The shapes of a CDI spec as plain dicts, each field under the version of the standard that brought it.
+"""The shapes of a CDI spec as plain dicts, each field under the version of the standard that added it.
 
 For type checkers and readers only: nothing in it does anything at run time. A spec that `parse_spec` gave has just
 these fields, in this spelling; what was null or not given is not there. What the values may be is in schema.json.

@@ -44,7 +44,7 @@ def _highest(found: Iterable[tuple[str, Path]]) -> tuple[str, Path]:
 
 
 def requirements(spec: Any) -> Iterator[tuple[str, Path]]:
-    """Every field that came after the earliest version, with the version that brought it."""
+    """Every field that is newer than the earliest version, with the version that added it."""
     if "." in spec.get("kind", "").partition("/")[2]:
         yield "0.6.0", ("kind",)
     if spec.get("annotations"):

@@ -61,13 +61,13 @@ SECTIONS = {
         "help": "about:help_",
     },
 }
-MAX_MESSAGE = 2000  # of an error: enough for all that somebody will read
+MAX_MESSAGE = 2000  # characters of an error; nobody reads more
 
 COMMANDS = {name: place for section in SECTIONS.values() for name, place in section.items()}
 
 
 class Commands(Group):
-    """A group whose commands are imported when they are asked for, and whose faults are one line each."""
+    """A group that imports a command when it is called, and prints each error in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""
@@ -111,7 +111,7 @@ def _told(error: BaseException) -> int:
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         return 130  # what a shell makes of SIGINT
     if isinstance(error, BrokenPipeError):
-        return 1  # whoever read our output (`| head`) has had enough
+        return 1  # the reader of our output (`| head`) has ended
     if isinstance(error, click.UsageError):
         help_of = error.ctx.command_path if error.ctx else "cdictl"
         return _fail(f"{' '.join(error.format_message().split())} (see {help_of} --help)", 2)
@@ -140,7 +140,7 @@ def _open_what_is_closed() -> None:
 
 
 def _flush_or_drop() -> None:
-    """Write what is left of the output; where that fails, Python must not try again at exit."""
+    """Write the rest of the output. If that fails, Python must not try again at exit."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

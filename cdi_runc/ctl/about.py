@@ -1,4 +1,4 @@
-"""`cdictl schema`, `version`, `completion` and `help`: what programs and shells want to know of cdictl itself."""
+"""`cdictl schema`, `version`, `completion` and `help`: what programs and shells need to know of cdictl itself."""
 
 import platform
 from typing import Any

@@ -1,4 +1,4 @@
-"""What all commands of cdictl have in common on the command line: groups, help texts, hints, options for everything.
+"""What all commands of cdictl share on the command line: groups, help texts, hints, global options.
 
 `prepared` is called once for each command, when it is looked up. So a command's own module says only what is special.
 """
@@ -18,7 +18,7 @@ MAX_SHORT_HELP = 1000  # characters: the whole first sentence, since a cut one s
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """The end of an error message that names the word that was perhaps meant; '' if none is near.
+    """The end of an error message: the name that was perhaps meant; '' if no name is similar.
 
     >>> nearest("dokcer", ["docker", "podman"]), nearest("Docker", ["docker"]), nearest("x", ["docker"])
     (" Did you mean 'docker'?", " Did you mean 'docker'?", '')
@@ -56,12 +56,12 @@ class Context(click.Context):
 
 
 class Group(click.Group):
-    """A command with commands. Without any it shows its help; for a wrong one it names the nearest."""
+    """A command with commands. Without a command it shows its help. For an unknown command it names the nearest."""
 
     context_class = Context
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the group's own options. Help that nobody had to ask for is no error."""
+        """Read the group's own options. Showing help without --help is not an error."""
         if not args and self.no_args_is_help and not ctx.resilient_parsing:
             click.echo(ctx.get_help())
             ctx.exit()
@@ -96,7 +96,7 @@ class Choice(click.Choice):  # type: ignore[type-arg,unused-ignore]  # generic s
     """One of some words; for another one, the error names the nearest."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The word; BadParameter for one that is none of them."""
+        """The word. Raises BadParameter if it is not one of them."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as fault:
@@ -104,7 +104,7 @@ class Choice(click.Choice):  # type: ignore[type-arg,unused-ignore]  # generic s
 
 
 def prepared(command: click.Command) -> click.Command:
-    """The command with all that each command of cdictl has. To prepare a command again changes nothing."""
+    """The command, with what every command of cdictl has. A second call changes nothing."""
     command.context_class = Context
     names = {name for param in command.params for name in param.opts}
     for option in (
@@ -147,7 +147,7 @@ def config_option() -> click.Option:
 
 
 def output_option() -> click.Option:
-    """-o, for all commands together; a command that offers fewer forms has one of its own."""
+    """-o, for all commands together. A command with fewer forms has its own -o."""
     return click.Option(
         ["-o", "--output"],
         type=Choice(OUTPUTS),

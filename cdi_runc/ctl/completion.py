@@ -1,7 +1,7 @@
 """How bash completes cdictl's command lines: click's own way, but names may have `=` and `:` in them.
 
-bash takes these two for ends of words (COMP_WORDBREAKS). So the script hands over the line as it is, with the part of
-it that bash will replace, and gets only what comes in the place of that part.
+bash ends words at these two characters (COMP_WORDBREAKS). So the script passes the line as it is, with the part that
+bash will replace, and gets only the new text for that part.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Bash(ShellComplete):
         return words[1:], self.incomplete
 
     def format_completion(self, item: CompletionItem) -> str:
-        """A line for the script: what kind of thing it is, and what comes in the place of what bash replaces."""
+        """A line for the script: the kind of completion, and the text for the part that bash replaces."""
         replaced = os.environ.get("COMP_REPLACED", "")
         kept = self.incomplete.removesuffix(replaced) if self.incomplete.endswith(replaced) else ""
         kind = "open" if item.type == "plain" and item.value.endswith("=") else item.type

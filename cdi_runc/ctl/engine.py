@@ -1,4 +1,4 @@
-"""`cdictl engine`: register cdi-runc with the container engines of this host, look at it, try it, take it back."""
+"""`cdictl engine`: register cdi-runc with the container engines of this host, show, test and undo it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,12 @@ from cdi_runc.engines.engine import Engine, EngineError, Found, NewRuntime, NotI
 
 _ENGINE = click.argument("name", metavar="ENGINE", type=click.Choice(NAMES))
 _CONFIG = click.option(
-    "--config", metavar="PATH", type=click.Path(), help="The engine's config file, if it isn't where it usually is."
+    "--config", metavar="PATH", type=click.Path(), help="The engine's config file, if it is not the usual one."
 )
 _RUNTIME = click.option("--runtime-name", default="cdi-runc", show_default=True, help="The engine's name for it.")
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing, print what would change as a diff.")
-_NATIVE = click.option("--native", is_flag=True, help="The engine's own CDI instead, where it has one.")
-_HOOKS = click.option(
-    "--hooks", is_flag=True, help="podman: a hook, so that the runtime stays what it is (podman-hooks)."
-)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing; print what would change as a diff.")
+_NATIVE = click.option("--native", is_flag=True, help="The engine's own CDI instead, if it has one.")
+_HOOKS = click.option("--hooks", is_flag=True, help="podman: use a hook; the runtime stays the same (podman-hooks).")
 _RESTART = click.option("--restart", is_flag=True, help="Make the running engine read it now.")
 
 
@@ -192,7 +190,7 @@ def _native_hint(module: Engine, found: Found) -> list[str]:
 
 
 def _say_which(found: Found, config: str | None) -> None:
-    """Which of several engines of that name this is about, where that may surprise."""
+    """Which of several engines of that name this is about, if that is not obvious."""
     if not is_root() and found.config.startswith(os.path.expanduser("~/")):
         click.echo(f"{found.name}: this is your own {found.name}, without root; the system's: run this as root")
     elif found.explicit and config is None and found.running:
@@ -269,7 +267,7 @@ def test(
 ) -> None:
     """Start a container with a harmless device, and say what works.
 
-    ENGINE starts it; nothing of it is left behind."""
+    ENGINE starts it. Everything is removed afterwards."""
     from cdi_runc.engines.trials import trial
 
     name = _with_hooks(name, hooks)
@@ -323,7 +321,7 @@ def _refuse_beside_native(*names: str) -> None:
 
 
 def _recorded(directory: str, name: str, runtime: str, config: str | None) -> records.Registration | None:
-    """The registration that is meant; without --config the one in the engine's usual file, or the only one."""
+    """The registration that is meant. Without --config: the one in the engine's usual file, or the only one."""
     found = [record for record in records.registrations(directory, name) if record["runtime"] == runtime]
     if config:
         return next((record for record in found if record["config"] == os.path.abspath(config)), None)

@@ -1,4 +1,4 @@
-"""Names of devices as people type them: qualified names, and patterns that stand for several of them."""
+"""Names of devices as people type them: qualified names, and patterns that mean several of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def is_pattern(word: str) -> bool:
-    """Whether a word has one of the signs of a shell's patterns; no name of a device has these.
+    """Whether a word has a character of shell patterns. Names of devices never have these.
 
     >>> is_pattern("vendor.com/gpu=*"), is_pattern("vendor.com/gpu=0")
     (True, False)

@@ -69,7 +69,7 @@ class Options:
         return places.state_directory(os.environb, _rootless()), places.snapshot_name(self.config_path)
 
     def fresh_snapshot(self) -> Snapshot | None:
-        """What the shim knows of the devices; None where it would have to look at the files again, as we have to."""
+        """What the shim knows of the devices; None if it would have to read the files again, as we do."""
         from cdi_runc.host import snapshot
 
         if self.spec_dirs:
@@ -82,7 +82,7 @@ class Options:
 
 
 def output_option(*forms: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`-o` after the command, where people look for it too. The first form stands in for one that is not offered."""
+    """`-o` after the command, where people look for it too. The first form replaces one that is not offered."""
 
     def chosen(ctx: click.Context, _: click.Parameter, value: str | None) -> str:
         value = value or (ctx.find_object(Options) or Options()).output

@@ -1,6 +1,6 @@
 """Plain data and lines written out for people and for programs. Knows nothing of what they mean.
 
-Tables are columns as wide as they need, also on a narrow terminal: it wraps the lines, and names and paths stay whole.
+Columns of tables are as wide as they need to be, also on a narrow terminal. So names and paths stay whole.
 """
 
 import os
@@ -44,7 +44,7 @@ def echo_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def echo_folded(text: str, indent: int = 0) -> None:
-    """Write one line; what a terminal has no room for goes below it, indented by so many columns."""
+    """Write one line. If it is too long for the terminal, the rest goes below it, indented by so many columns."""
     import textwrap
 
     if len(click.unstyle(text)) > columns():
@@ -60,7 +60,7 @@ def echo_aside(line: str) -> None:
 
 
 def printable(text: str) -> str:
-    """The text with what isn't to be seen written out, so that no file talks to the terminal.
+    """The text with invisible characters written as escapes, so that no file can control the terminal.
 
     >>> printable("a\\x1b[31mb\\n")
     'a\\\\x1b[31mb\\\\n'
@@ -69,7 +69,7 @@ def printable(text: str) -> str:
 
 
 def painted(text: str, style: str) -> str:
-    """The text in one of the STYLES, which click takes off again where nobody sees it (https://no-color.org)."""
+    """The text in one of the STYLES. click removes the style if there is no terminal (https://no-color.org)."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return text if plain else click.style(text, **STYLES[style])
 

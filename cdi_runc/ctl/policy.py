@@ -86,8 +86,8 @@ def show(options: Options, output: str) -> None:
 def test(options: Options, /, bundle: str | None, devices: tuple[str, ...], output: str, **what_if: Any) -> None:
     """Tell what the policy says of a container.
 
-    The container is that of BUNDLE, or one with the properties that the options give. Exit status 1 if it may not have
-    a device."""
+    The container is that of BUNDLE, or one with the properties that the options give. The exit status is 1 if
+    it may not have a device."""
     known = options.spec_files()
     if known.settings["policy"]["fault"]:
         raise SettingsError(known.settings["policy"]["fault"])

@@ -1,4 +1,4 @@
-"""`cdictl refresh`: make the snapshot that the next container would otherwise have to wait for."""
+"""`cdictl refresh`: make the snapshot now, so that the next container need not wait for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cdi_runc.ctl.output import counted
 def refresh(options: Options, if_stale: bool) -> None:
     """Read the specs again, for the next containers.
 
-    What they say is kept. It is what the first container after a change does; nothing goes wrong without it."""
+    The result is kept in the snapshot. Without this command, the first container after a change does the same."""
     if options.spec_dirs:
         raise click.UsageError("--spec-dir is for looking only: the snapshot is of the directories in config.yaml")
     said: list[str] = []
@@ -31,7 +31,7 @@ def refresh(options: Options, if_stale: bool) -> None:
 def kept(options: Options, warn: Callable[[str], None], anew: bool) -> int:
     """Have the snapshot made and kept, by the shim's own code; the number of devices in it.
 
-    `warn` is told in one line of what keeps it from being kept. Raises SettingsError where none can be made.
+    `warn` gets one line if it can't be kept. Raises SettingsError if none can be made.
     """
     from cdi_runc.host.rebuild import builder, rebuilt
 

@@ -1,8 +1,8 @@
-"""How each container engine registers an OCI runtime, one module an engine.
+"""How each container engine registers an OCI runtime, one module for each engine.
 
 Nothing here knows what the runtime does: to these modules `cdi-runc` is a path with a name. Each engine module says
-what the engine's own files are to hold (`plan`) and what the engine makes of them (`runtimes`). Writing, taking back
-and recovering are the same for all engines, in `registration` and `journal`.
+what the engine's own files must contain (`plan`) and what the engine reads from them (`runtimes`). Writing, undoing and
+recovery are the same for all engines, in `registration` and `journal`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLACES = {
 }
 NAMES = tuple(_PLACES)
 
-# These run no OCI runtime: they call us as a hook, give no variables to a container by it, and have one way to ask.
+# These run no OCI runtime: they call us as a hook. A hook can give a container no variables. There is one way to ask.
 WITH_HOOKS = ("lxc", "incus")
 WITHOUT_RUNTIME = (*WITH_HOOKS, "podman-hooks")
 HOOKS_REQUESTS: dict[str, object] = {"annotations": [], "mounts": None, "env": "CDI_DEVICES"}

@@ -1,4 +1,4 @@
-"""Run an engine's own command and hand back what it says; when it refuses, its own words become the error."""
+"""Run an engine's own command and return its output. If it fails, the error has the engine's own words."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ask(command: Sequence[str], env: Mapping[str, str] | None = None, timeout: f
 
 
 def complaint(text: str) -> str:
-    """The line of an engine's standard error that says what is wrong, without logging dress and usage hints.
+    """The line of an engine's standard error that says what is wrong, without the log format and usage hints.
 
     >>> complaint('time="2024" level=warning msg="a"\\ntime="2024" level=fatal msg="no such \\\\"x\\\\""')
     'no such "x"'

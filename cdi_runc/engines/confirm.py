@@ -1,4 +1,4 @@
-"""Is a change of an engine's files what it should be? The engine's own words decide, from before and from after it.
+"""Is a change of an engine's files right? What the engine itself says before and after the change decides.
 
 Knows no engine by name and no file.
 """
@@ -15,10 +15,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def require_name(name: str) -> None:
-    """Refuse what no engine takes as the name of a runtime, or what users could not type."""
+    """Refuse a name that no engine accepts for a runtime, or that users could not type."""
     if not _NAME.fullmatch(name):
         raise EngineError(
-            f"--runtime-name {name!r} is no name of a runtime: use letters, digits, dots, dashes and underscores"
+            f"--runtime-name {name!r} is not a runtime's name: use letters, digits, dots, dashes and underscores"
         )
 
 
@@ -31,7 +31,7 @@ def require_free(known: Runtimes, new: NewRuntime) -> None:
 
 
 def require_unused(engine: Engine, found: Found | None, record: Registration) -> None:
-    """Refuse to take out what running containers, or pods that are kept, still need."""
+    """Refuse to remove what running containers, or pods that are kept, still need."""
     if in_use := monitors.using([record["path"]], engine.owns_monitor):
         raise EngineError(f"running containers use {record['runtime']} ({_some(in_use)}): stop them, or --force")
     if found and (pods := engine.pods_of(found, record["runtime"])):
@@ -46,7 +46,7 @@ def require_added(before: Runtimes, after: Runtimes, new: NewRuntime) -> None:
     _require_others(before, after, new.name)
     handler = after.handlers.get(new.name)
     if not handler or handler["path"] != new.path:
-        words = (handler or {}).get("fault") or "another of its config files has the last word"
+        words = (handler or {}).get("fault") or "another of its config files overrides it"
         raise EngineError(f"the engine does not find {new.name}: {words}")
     if new.default and after.default != new.name:
         raise EngineError(f"the engine's default runtime stays {after.default}: another of its config files says so")

@@ -1,8 +1,8 @@
 """containerd: a runtime handler of the CRI plugin in config.toml (schema 1 to 4).
 
 containerd 1.x lets an imported file replace the whole CRI section, and a `runtimes` table replace the built-in `runc`;
-so there the handler goes into the file itself, and `runc` beside it. From 2.0 on imports merge, and it is a drop-in.
-A new handler has none of the options of the one it stands for (SystemdCgroup ...) unless they are repeated.
+so there the handler goes into the file itself, together with `runc`. From 2.0 on imports merge, and it is a drop-in.
+A new handler has none of the options of the handler that it wraps (SystemdCgroup ...) unless they are repeated.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
 
 
 def handler(known: Runtimes, new: NewRuntime) -> dict[str, Value]:
-    """All that the handler it stands for has, with our binary, and the annotations let through to config.json."""
+    """All options of the handler that it wraps, with our binary, and with annotations passed on to config.json."""
     base = known.handlers.get(os.path.basename(new.wraps)) or known.handlers.get(known.default) or {}
     new_table = _plain(base)
     options = new_table.get("options")
@@ -176,7 +176,7 @@ def _default_config() -> str:
 
 
 def _daemons() -> list[Process]:
-    """The containerds of this host that people run themselves: not dockerd's own, not that of a distribution (k3s)."""
+    """The containerds of this host that people run themselves: not dockerd's, and not that of k3s or RKE2."""
     return [process for process in processes.daemons("containerd") if not _is_private(process)]
 
 
@@ -207,7 +207,7 @@ def _dump(path: str, config: str) -> dict[str, object]:
 
 
 def _read(found: Found) -> tuple[Mapping[str, object], list[Put]]:
-    """The file as it is written, or what an empty one would be today; and what makes an empty one be of that schema."""
+    """The file as it is, or what an empty file would mean; and the text that gives an empty file that schema."""
     main = values.load("toml", found.config)
     if not main:
         newest = _dump(found.binary, found.config)["version"]
@@ -220,7 +220,7 @@ def _cri(settings: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _plain(value: Mapping[str, object]) -> dict[str, Value]:
-    """A handler without what is empty: the dump spells out every option, and empty is what they are unless set."""
+    """A handler without empty options: the dump has every option, and they are empty unless they are set."""
     plain: dict[str, Value] = {}
     for key, item in value.items():
         kept = _plain(item) if isinstance(item, Mapping) else item

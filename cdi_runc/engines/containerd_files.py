@@ -1,4 +1,4 @@
-"""containerd's config files: their schemas, what they import, and what keeps a handler from being found in them."""
+"""containerd's config files: their schemas, their imports, and why containerd may not find a handler in them."""
 
 from __future__ import annotations
 

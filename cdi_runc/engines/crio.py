@@ -1,7 +1,7 @@
 """CRI-O: a runtime table in a drop-in under crio.conf.d.
 
-CRI-O hands annotations that aren't its own on to config.json, and takes no handler whose `allowed_annotations` name one
-that it doesn't know; so cdi.k8s.io is not to be listed there, unlike in containerd.
+CRI-O passes annotations of others on to config.json. It refuses a handler if `allowed_annotations` names an annotation
+that CRI-O does not know. So cdi.k8s.io must not be listed there, unlike in containerd.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def runtimes(found: Found) -> Runtimes:
 
 
 def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
-    """A drop-in with the table of the runtime that it stands for, and our path."""
+    """A drop-in with the table of the runtime that it wraps, and our path."""
     table: dict[str, Value] = {
         key: value  # type: ignore[misc]
         for key, value in _base(new, known).items()
@@ -86,7 +86,7 @@ def live(found: Found) -> Runtimes | None:
 def reload(found: Found, runtime: str | None) -> None:
     """CRI-O reads runtimes when it starts.
 
-    It ends only when its calls have. One may be to stop the very pod that asks, so nobody waits for it to forget us.
+    It ends only after its calls. One of them may stop the pod that asks, so nobody waits until it has forgotten us.
     """
     if found.explicit or not is_root() or not os.path.isdir("/run/systemd/system"):
         raise EngineError("no systemd unit runs this CRI-O: restart it yourself, and leave --restart out")
@@ -112,7 +112,7 @@ def owns_monitor(command: Sequence[str]) -> bool:
 
 
 def pods_of(found: Found, runtime: str) -> list[str]:
-    """The pods of this handler, also those that have ended: once it is gone, CRI-O can't ever remove them."""
+    """The pods of this handler, also those that have ended: without the handler, CRI-O can never remove them."""
     ids = []
     for path in glob.glob(f"{glob.escape(str(_asked(found)['root']))}/*-containers/*/userdata/config.json"):
         try:
@@ -134,10 +134,10 @@ def _folder(found: Found) -> str:
 
 
 def _base(new: NewRuntime, known: Runtimes) -> Mapping[str, object]:
-    """The handler that ours stands for, or the default one's options where CRI-O has none of that name."""
+    """The handler that ours wraps, or the default handler's options if CRI-O has no handler of that name."""
     name = os.path.basename(new.wraps)
     base = known.handlers.get(name) or {**known.handlers.get(known.default, {}), "runtime_root": f"/run/{name}"}
-    # What a "vm" has is for a shim of containerd's, not for a runtime.
+    # The options of a "vm" are for a shim of containerd, not for a runtime.
     return {} if base.get("runtime_type") == "vm" else base
 
 

@@ -1,8 +1,8 @@
 """Docker: `runtimes` and `default-runtime` in daemon.json.
 
-dockerd reads both again on SIGHUP, so nothing has to be restarted. But a setting that is gone from the file stays as
-it was (20.10 and 28.5 alike), and 20.10 dies at `docker info` when its default is none of its runtimes any more. It
-refuses to start when a setting is given in the file and on its command line.
+dockerd reads both again on SIGHUP, so no restart is needed. But a setting that is removed from the file keeps its old
+value (in 20.10 and in 28.5). Docker 20.10 crashes at `docker info` if its default is no longer one of its runtimes.
+dockerd refuses to start if a setting is both in the file and on its command line.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def find(config: str | None) -> Found:
 
 
 def runtimes(found: Found) -> Runtimes:
-    """What dockerd makes of its file: it checks it itself where it knows how to (since 23.0), else we read it."""
+    """What dockerd reads from its file: it checks the file itself since 23.0; for older versions we read it."""
     daemon = _dockerd()
     if daemon and found.release >= (23,) and os.path.exists(found.config):
         ask([daemon, "--validate", "--config-file", found.config])
@@ -119,12 +119,12 @@ def reload(found: Found, runtime: str | None) -> None:
     deadline = time.monotonic() + 10
     while not _obeys(found, runtime):
         if time.monotonic() > deadline:
-            raise EngineError(f"dockerd has not taken {found.config} up: its log says why")
+            raise EngineError(f"dockerd has not loaded {found.config}: its log says why")
         time.sleep(0.1)
 
 
 def reload_command(found: Found, gone: bool) -> str:
-    """A reload does for what is new; what is gone from the file is forgotten by a restart, or by our `reload`."""
+    """A reload is enough for new settings. Removed settings need a restart, or our `reload`."""
     if not found.running:
         return ""
     if gone:
@@ -236,7 +236,7 @@ def _has_feature(found: Found) -> bool:
 def _native_plan(found: Found) -> list[FilePlan]:
     if (pid := _pid(found)) and monitors.option(processes.argv_of(pid), "--feature"):
         raise EngineError(
-            "dockerd was started with --feature, and takes it from one place only: move it to daemon.json"
+            "dockerd was started with --feature, and accepts it in one place only: move it to daemon.json"
         )
     return [FilePlan(found.config, "json", (Put(("features", "cdi"), True),))]
 
@@ -259,7 +259,7 @@ NATIVE = Native(
 
 
 def _obeys(found: Found, runtime: str | None) -> bool:
-    """Has dockerd all that the file says; and, where nothing was added, no more than that?"""
+    """Has dockerd everything from the file? And if nothing was added, does it have nothing else?"""
     wanted, now = runtimes(found), live(found)
     if now is None:
         return False
@@ -298,10 +298,10 @@ def _pid(found: Found) -> int | None:
 
 
 def _refuse_flags(found: Found) -> None:
-    """dockerd does not start when `runtimes` stands in its file and on its command line."""
+    """dockerd does not start if `runtimes` is both in its file and on its command line."""
     pid = _pid(found)
     for flag in ("--add-runtime", "--default-runtime"):
         if pid and any(word.split("=")[0] == flag for word in processes.argv_of(pid)):
             raise EngineError(
-                f"dockerd was started with {flag}, and takes it from one place only: move it to daemon.json"
+                f"dockerd was started with {flag}, and accepts it in one place only: move it to daemon.json"
             )

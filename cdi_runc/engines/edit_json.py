@@ -157,7 +157,7 @@ def _line_indent(text: str, at: int) -> str:
 
 
 def _last(members: list[_Member], key: str) -> _Member | None:
-    """Of a key given twice the last counts, as in Go's encoding/json and Python's json."""
+    """If a key is given twice, the last one counts, as in Go's encoding/json and Python's json."""
     return next((member for member in reversed(members) if member.key == key), None)
 
 

@@ -18,7 +18,7 @@ if sys.version_info >= (3, 11):
 else:
 
     def _loads(text: str) -> dict[str, object]:
-        """By tomlkit, which fails in ways of its own at some tables in unusual order."""
+        """By tomlkit. It fails with various errors at some tables in unusual order."""
         import tomlkit
 
         try:

@@ -1,4 +1,4 @@
-"""The words that the modules of this package share: an engine that was found, a new runtime, what a file shall hold.
+"""The types that the modules of this package share: an engine that was found, a new runtime, what a file must contain.
 
 Plain values and one protocol; nothing here reads or writes a file. A module for a further engine has the members of
 `Engine`, and a line in `engines.NAMES`; docs/engines.md tells what each member must do.
@@ -63,8 +63,8 @@ class NewRuntime:
 class Put:
     """One value that a config file is to hold at `keys`.
 
-    `item`: it is one item of the list there. `if-absent`: only where there is nothing yet. Such a value keeps what the
-    engine has built in and would lose by our change, so it stays as long as anyone else needs it.
+    `item`: it is one item of the list there. `if-absent`: only if nothing is there yet. Such a value repeats what the
+    engine has built in and would lose by our change. It stays as long as another setting needs it.
     """
 
     keys: tuple[str, ...]
@@ -100,7 +100,7 @@ class Native:
     plan: Callable[[Found], list[FilePlan]] | None = None  # what the files are to hold
     written: Callable[[Found], bool] = bool  # do they hold it
     restart: Callable[[Found], None] | None = None  # make the running engine read it
-    restart_command: str = ""  # what the administrator types to the same end
+    restart_command: str = ""  # what the administrator types for the same effect
 
 
 class Engine(Protocol):
@@ -108,7 +108,7 @@ class Engine(Protocol):
 
     @property
     def TO_FORGET(self) -> tuple[Put, ...]:  # noqa: N802  # a constant of the modules
-        """What a file has to say for a moment, so that the running engine forgets us; empty if it reads files anew."""
+        """A file's text for a moment, so that the running engine forgets us; empty if it reads its files each time."""
 
     @property
     def NATIVE(self) -> Native:  # noqa: N802
@@ -130,7 +130,7 @@ class Engine(Protocol):
         """Make the running engine read its files, and see that it then knows `runtime` (None: that it obeys them)."""
 
     def reload_command(self, found: Found, gone: bool) -> str:
-        """What the administrator types to the same end, "" where nothing runs; `gone` after `disable`."""
+        """What the administrator types for the same effect, "" where nothing runs; `gone` after `disable`."""
 
     def advice(self, found: Found, new: NewRuntime) -> list[str]:
         """How users ask for a device, and what else the administrator has to know, a line each."""

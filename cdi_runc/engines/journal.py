@@ -1,4 +1,4 @@
-"""Change several files as one: all of them are changed and the change is confirmed, or all are as they were.
+"""Change several files together: all of them are changed and the change is confirmed, or all stay as they were.
 
 Before the first file is touched, what each file holds and what it will hold is written to `pending.json`. A process
 that dies in the middle leaves that file behind, and the next call rolls back by it. Knows no engine and no syntax.
@@ -34,7 +34,7 @@ class Change:
     before: str | None
     after: str | None
     mode: int = 0o644
-    owner: tuple[int, int] | None = None  # uid, gid; None: whoever runs us
+    owner: tuple[int, int] | None = None  # uid, gid; None: the user who runs us
     made: tuple[str, ...] = ()  # the folders that had to be made for it, outermost first
 
 
@@ -130,7 +130,7 @@ def _rolled_back(change: Change) -> list[str]:
     now = read(change.path)
     if now == change.after and now != change.before:
         make(Change(change.path, now, change.before, change.mode, change.owner))
-        said.append(f"{change.path}: put back as it was, since the last change of it was cut short")
+        said.append(f"{change.path}: put back as it was, since the last change of it was interrupted")
     elif now != change.before:
         said.append(f"{change.path}: changed by someone else since, left as it is")
     if change.before is None and now in (None, change.after):
@@ -145,7 +145,7 @@ def _left_words(change: Change, pending: str) -> str:
 
 
 def _unfinished(pending: str) -> tuple[list[Change], list[str]]:
-    """The changes that are not finished, and what has to be said. A damaged file goes out of the way, but is kept."""
+    """The changes that are not finished, and the messages. A damaged file gets another name, so it is kept."""
     text = read(pending)
     if text is None:
         return [], []
@@ -157,12 +157,12 @@ def _unfinished(pending: str) -> tuple[list[Change], list[str]]:
         os.replace(pending, kept)
     except OSError as fault:
         raise _unwritable(kept, fault) from None
-    words = "a change of the engines' files was cut short, and the record of it is damaged"
+    words = "a change of the engines' files was interrupted, and the record of it is damaged"
     return [], [f"{kept}: {words}: compare these files with your backup (cdictl engine list names them)"]
 
 
 def _change(entry: dict[str, Any]) -> Change:
-    """A change as it was written, perhaps by another version, which may have had more to say."""
+    """A change as it was written, perhaps by another version with more fields."""
     texts = entry["before"], entry["after"]
     if not isinstance(entry["path"], str) or not all(text is None or isinstance(text, str) for text in texts):
         raise TypeError(entry)
@@ -188,7 +188,7 @@ def read(path: str) -> str | None:
 
 
 def change_of(path: str, after: str | None, mode: int = 0o644) -> Change:
-    """The change that makes `path` hold `after`, with what stands there now; raises if we may not touch it."""
+    """The change that gives `path` the text `after`, with its present text. Raises if we may not touch it."""
     before = read(path)
     if before is None:
         return Change(path, None, after, mode, made=_missing_folders(os.path.dirname(path)))
@@ -228,7 +228,7 @@ def make(change: Change) -> None:
 
 
 def _remove_temporary(path: str) -> None:
-    """Remove what a killed process left; a folder that we may not write has nothing of ours."""
+    """Remove the files of a killed process. A folder that we may not write has no files of ours."""
     try:
         remove_temporary(path)
     except OSError as fault:

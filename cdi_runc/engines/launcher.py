@@ -1,7 +1,7 @@
-"""Which executable an engine is to be given for "cdi-runc around this runtime".
+"""Which executable to register with an engine for "cdi-runc around this runtime".
 
-Every engine takes a bare path and no arguments, so what the path alone can't say (a runtime outside PATH, other
-settings) goes into a two-line script of our own.
+Every engine accepts a path without arguments. So what the path alone can't say (a runtime outside PATH, other settings)
+goes into a two-line script of our own.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from cdi_runc.engines.engine import EngineError, FilePlan, Put, Runtimes
 
 
 def launcher(wraps: str, runtime: str, settings: str | None) -> tuple[str, list[FilePlan]]:
-    """The path to register, and the script that has to be written for it, if one has to.
+    """The path to register, and the script that has to be written for it, if it needs one.
 
     `wraps` is a runtime's name (`runc`, `crun`, `youki`) or absolute path, `runtime` the name that the engine gets,
-    `settings` a config file of cdi-runc other than the usual one. Raises EngineError where there is nothing to run.
+    `settings` a config file of cdi-runc instead of the usual one. Raises EngineError if there is nothing to run.
     """
     if "/" not in wraps and not settings:
         return installed(f"cdi-{wraps}"), []

@@ -1,7 +1,8 @@
 """LXC and Incus: a file of hooks in the directory that every container's config includes.
 
-Both read /usr/share/lxc/config/common.conf.d when a container starts. Each has its own file there, whose hooks pass
-over the other's containers, and those that ask for nothing before they start any Python. There is no runtime to name.
+Both read /usr/share/lxc/config/common.conf.d when a container starts. Each has its own file there. Its hooks ignore the
+other system's containers. They also ignore containers that ask for nothing, before any Python starts. There is no
+runtime to name.
 """
 
 from __future__ import annotations
@@ -59,14 +60,14 @@ class _Lxc:
     NATIVE: Native = _NO_CDI
 
     def find(self, config: str | None) -> Found:
-        """The system on this host; `config` stands for LXC's common.conf."""
+        """The system on this host; `config` replaces LXC's common.conf."""
         path = binary("LXC", "lxc-start") if self.system == "lxc" else binary("Incus", "incus")
         running = None if self.system == "lxc" else os.path.exists("/var/lib/incus/unix.socket")
         number = version(ask([path, "--version"]))
         return Found(self.system, path, number, os.path.abspath(config or _COMMON), running, "no", config is not None)
 
     def runtimes(self, found: Found) -> Runtimes:
-        """No runtimes: ours stands for the hooks, if all of them are there."""
+        """There are no runtimes. Ours means that all hooks are there."""
         texts = [journal.read(path) or "" for path in sorted(glob.glob(f"{glob.escape(found.config)}.d/*.conf"))]
         paths = [
             set(re.findall(rf"exec (\S+) --cdi-hook={self.system}:([a-z-]+)$", text, re.MULTILINE)) for text in texts
@@ -79,7 +80,7 @@ class _Lxc:
     def plan(self, found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
         """One file of four hooks."""
         if new.default or new.name != "cdi-runc":
-            raise EngineError(f"{self.system} has hooks and no runtimes: no --set-as-default, no --runtime-name")
+            raise EngineError(f"{self.system} has hooks and no runtimes: leave --set-as-default and --runtime-name out")
         if re.search(r"[^A-Za-z0-9/._+-]", new.path):
             raise EngineError(
                 f"{new.path} has characters that a hook's line can't have: install cdi-runc under a simpler path"

@@ -1,7 +1,7 @@
 """Running containers as /proc shows them: which runtime started each, and where its bundle is.
 
 Every container has a monitor of its engine above it, conmon or containerd's shim, which names the runtime and the
-bundle. So the daemon needn't be asked, and needn't even run. Knows no engine by name.
+bundle. So the daemon is not asked, and need not even run. Knows no engine by name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Podman (and Buildah): `[engine.runtimes]` in a containers.conf drop-in.
 
-Podman merges the files in order: a table's keys add up, but a list such as `runtime_supports_json` replaces the one
-before, so ours repeats what it would hide. There is no daemon, and nothing to restart.
+Podman merges the files in order. The keys of a table add up, but a list such as `runtime_supports_json` replaces the
+earlier one. So our list repeats what it would hide. There is no daemon, and nothing to restart.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
 
 
 def live(found: Found) -> Runtimes | None:
-    """Podman reads its files anew each time."""
+    """Podman reads its files each time it runs."""
     return runtimes(found)
 
 
@@ -144,7 +144,7 @@ def tables(found: Found) -> list[tuple[str, Mapping[str, object]]]:
 
 
 def _list(found: Found, name: str, default: list[str], but: str) -> list[str]:
-    """A list as it stands without the drop-in `but`, which is to set it anew."""
+    """A list as it is without the drop-in `but`, which will set it."""
     value: object = default
     for file, engine in tables(found):
         if file != but or found.explicit:

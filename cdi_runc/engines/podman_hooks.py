@@ -1,7 +1,7 @@
 """Podman's precreate hook: a directory of hooks of our own, named in a containers.conf drop-in.
 
-Never one of Podman's usual directories: Buildah and CRI-O read these too, know no precreate, and would fail. The
-runtime stays what it is. Podman passes a hook over without a word if its program is gone, so the file goes first.
+Never one of Podman's usual directories: Buildah and CRI-O read these too, do not know precreate, and would fail. The
+runtime stays the same. Podman silently skips a hook whose program is missing, so the file is removed first.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def find(config: str | None) -> Found:
 
 
 def runtimes(found: Found) -> Runtimes:
-    """No runtimes: ours stands for the hook, as the last of Podman's directories that has it says."""
+    """There are no runtimes. Ours means the hook, as in the last of Podman's directories that has it."""
     path = ""
     for folder in _dirs(found):
         try:
             hook = json.loads(journal.read(os.path.join(folder, _NAME)) or "null")
         except ValueError:
-            raise EngineError(f"{folder}/{_NAME} is not JSON, so Podman starts no container: mend it") from None
+            raise EngineError(f"{folder}/{_NAME} is not JSON, so Podman starts no container: correct it") from None
         if isinstance(hook, dict) and _OPTION in hook.get("hook", {}).get("args", ()):
             path = str(hook["hook"].get("path"))
     return Runtimes("", {"cdi-runc": {"path": path}} if path else {})
@@ -56,13 +56,13 @@ def runtimes(found: Found) -> Runtimes:
 def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
     """The hooks, and the drop-in that names their directory beside those that are named now."""
     if new.default or new.name != "cdi-runc":
-        raise EngineError("a hook is no runtime: no --set-as-default, no --runtime-name")
+        raise EngineError("a hook is not a runtime: leave --set-as-default and --runtime-name out")
     folder = _own_dir(found)
     drop_in = new.drop_in or (found.config if found.explicit else f"{found.config}.d/50-cdi-runc-hooks.conf")
     dirs = [path for path in _dirs(found, but=drop_in) if path != folder]
     for path in dirs:
         if any(os.path.exists(os.path.join(path, name)) for name in (_NAME, _MOUNTS_NAME)):
-            raise EngineError(f"{path} has a hook of the name {_NAME} already, which ours would replace: rename it")
+            raise EngineError(f"{path} already has a hook of the name {_NAME}, which ours would replace: rename it")
     files = {_NAME: _when_annotated(new.path)}
     mounts = {_MOUNTS_NAME: _when_mounted(new.path)} if _requests()["mounts"] else {}
     plans = []
@@ -70,13 +70,13 @@ def plan(found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
         path = os.path.join(folder, name)
         theirs = journal.read(path)
         if theirs is not None and _OPTION not in theirs:
-            raise EngineError(f"{path} is there and not from here: move it away")
+            raise EngineError(f"{path} exists and is not from cdictl: move it away")
         plans.append(FilePlan(path, "text", (Put((), text),)))
     return [*plans, FilePlan(drop_in, "toml", (Put(("engine", "hooks_dir"), [*dirs, folder]),))]
 
 
 def live(found: Found) -> Runtimes | None:
-    """Podman reads its files anew each time."""
+    """Podman reads its files each time it runs."""
     return runtimes(found)
 
 

@@ -1,8 +1,8 @@
 """k3s and RKE2: a block at the end of the Go template from which they write their containerd's config.
 
-They write that config anew at each start, so a template beside it is the only place that lasts. Since September 2023 it
-may begin with `{{ template "base" . }}`, all that they would write without it; and what the block stands for is taken
-from the config that they wrote last. Its SystemdCgroup stays theirs to choose.
+They write that config again at each start, so only a template beside it lasts. Since September 2023 a template may
+begin with `{{ template "base" . }}`: that is all that they would write without it. The block takes the options of the
+runtime that it wraps from the config that they wrote last. They still choose its SystemdCgroup.
 """
 
 from __future__ import annotations

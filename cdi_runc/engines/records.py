@@ -1,4 +1,4 @@
-"""What is registered: a record for each, with what stood in every file before, and how to take it out again.
+"""What is registered: a record for each, with what was in every file before, and how to take it out again.
 
 The records are plain data, kept as JSON beside the journal. Knows no engine.
 """
@@ -108,7 +108,7 @@ def change_of(directory: str, records: Sequence[Registration]) -> Change:
 
 
 def state(file: FileRecord, others: Sequence[Registration] = ()) -> str:
-    """What became of a registration's file: "as we left it", "changed since", "taken out", "gone".
+    """The state of a registration's file: "as we left it", "changed since", "taken out", "gone".
 
     `others` are registrations that may have changed the same file later.
     """
@@ -140,7 +140,7 @@ def without(file: FileRecord, now: str) -> str | None:
 
 
 def hand_on(record: Registration, others: Sequence[Registration]) -> None:
-    """Hand on to other registrations what they need of this one.
+    """Give other registrations what they need of this one.
 
     A value that is there for the sake of others stays as long as one needs it, and so does a table that was made for
     this one. If another registration would one day restore a value of this one (the default runtime), it gets the value

@@ -125,7 +125,7 @@ def enable_native(
             if engine.runtimes(found) != known:
                 raise EngineError("the engine would lose a runtime or some of its options")
             if not native.written(found):
-                raise EngineError(f"{found.name}'s own CDI stays off: another of its config files has the last word")
+                raise EngineError(f"{found.name}'s own CDI stays off: another of its config files overrides it")
             if restart := _restarting(engine, found, reload):
                 restart()
 
@@ -150,7 +150,7 @@ def disable(
 ) -> Outcome:
     """Take a registration back; `found` is None where the engine itself is gone. Raises as `enable` does.
 
-    With `force` neither containers that use it nor the engine's own doubts are in the way; the doubts are said.
+    With `force`, neither containers that use it nor the engine's own doubts stop it; the doubts are reported.
     """
     reload = reload and found is not None and found.running is not False
     with _reading() if dry_run else journal.locked(directory) as said:
@@ -179,7 +179,7 @@ def disable(
 def _gone_check(
     engine: Engine, found: Found | None, record: Registration, reload: bool, doubts: list[str] | None
 ) -> Callable[[], None]:
-    """What has to hold after `disable`. With a list of `doubts`, what the engine does not like goes there."""
+    """What must be true after `disable`. If there is a list `doubts`, the engine's complaints go there."""
 
     def asked() -> Runtimes | None:
         try:
@@ -215,7 +215,7 @@ def _reload_without(engine: Engine, found: Found, record: Registration) -> None:
 
 
 def _rereading(engine: Engine, found: Found, reload: bool) -> Callable[[], None] | None:
-    """An engine that reads its files as it runs keeps its old settings by itself when it dislikes the new ones."""
+    """An engine that reads its files while it runs keeps its old settings if it refuses the new ones."""
     return (lambda: engine.reload(found, None)) if reload and not engine.TO_FORGET else None
 
 
@@ -285,7 +285,7 @@ def _planned_file(plan: FilePlan, earlier: Registration | None) -> tuple[FileRec
 def _commit(
     directory: str, changes: Sequence[Change], check: Callable[[], None], again: Callable[[], None] | None
 ) -> None:
-    """Write the changes and let the engine confirm them. If it chokes on them, `again` has it read the old files."""
+    """Write the changes and let the engine confirm them. If it refuses them, `again` makes it read the old files."""
     try:
         journal.commit(directory, changes, check)
     except journal.NotRestored:
@@ -295,7 +295,7 @@ def _commit(
             try:
                 again()
             except EngineError:
-                pass  # it never got as far as reading the new files, or says the same again
+                pass  # it did not read the new files, or says the same again
         raise EngineError(f"{fault} (nothing was changed)") from None
 
 

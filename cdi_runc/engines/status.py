@@ -1,4 +1,4 @@
-"""What became of a registration: does the running engine know it, or do only its files?
+"""The state of a registration: does the running engine know it, or is it only in its files?
 
 Knows no engine by name.
 """
@@ -13,7 +13,7 @@ from cdi_runc.engines.records import Registration
 
 
 def verdict(engine: Engine, record: Registration) -> str:
-    """What the engine, asked now, makes of a registration: "knows it", or what is in the way."""
+    """What the running engine says of a registration: "knows it", or what the problem is."""
     try:
         found = engine.find(record["config"] if record["explicit"] else None)
         said = _native_in_files(engine, found) if record["native"] else _in_files(engine.runtimes(found), record)

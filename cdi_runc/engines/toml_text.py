@@ -1,4 +1,4 @@
-"""The layout of TOML text: where each table and each value stands, so that an editor can cut and join there.
+"""The layout of TOML text: where each table and each value is, so that an editor can cut and join there.
 
 It reads only text that a TOML parser has accepted, so it looks for ends and checks nothing (https://toml.io/en/v1.0.0).
 """

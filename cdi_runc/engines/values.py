@@ -1,4 +1,4 @@
-"""Put values into a config file's text, remember what they replaced, and take them out again later.
+"""Put values into a config file's text, record what they replaced, and remove them again later.
 
 The memory of one value is an `Undo`, plain data that fits into JSON. Knows no engines.
 """
@@ -69,10 +69,10 @@ def apply(plan: FilePlan, text: str) -> tuple[str, list[Undo]]:
 
 
 def take_out(syntax: str, text: str, undos: Sequence[Undo]) -> str:
-    """The text without what `apply` put in, whatever else has become of it since.
+    """The text without what `apply` put in, with all later changes of others.
 
-    A value that someone has changed in the meantime stays, unless it is a table that was ours alone. What was put in
-    for the sake of others stays if anyone needs it by now.
+    A value that someone has changed since stays, unless it is a table of ours alone. A value that was put in for
+    others stays if someone needs it now.
     """
     for undo in reversed(undos):
         if syntax == "text":
@@ -103,9 +103,9 @@ def _without_block(text: str, block: str) -> str:
 
 
 def _is_needed(data: dict[str, object], undo: Undo, undos: Sequence[Undo]) -> bool:
-    """Has anyone changed this value or its like, or put something of his own beside them?
+    """Has anyone changed this value or a similar one, or added something beside them?
 
-    They are in one table, and that table hides what is built into the engine as long as anything is in it.
+    They are in one table. As long as the table has an entry, it hides what is built into the engine.
     """
     parent = _look(data, tuple(undo["keys"][:-1]))[1]
     likes = {each["keys"][-1]: each["value"] for each in undos if _is_like(each, undo)}

@@ -1,6 +1,6 @@
-"""Take one installation of cdi-runc out of every engine of the host, before it is removed.
+"""Remove one installation of cdi-runc from every engine of the host, before it is uninstalled.
 
-An engine whose containers run with cdi-runc could not even stop them without it. Another installation's registrations
+Without cdi-runc, an engine could not even stop the containers that run with it. Another installation's registrations
 are not touched, and neither is an engine's own CDI: that works without us. Knows no engine by name.
 """
 

@@ -1,4 +1,4 @@
-"""All recipes of a host: ours, which are in the package, those of vendors' packages, and those of its administrator."""
+"""All recipes of a host: ours in this package, those of vendors' packages, and those of the administrator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cdi_runc.generate.recipe import InvalidRecipe, Recipe, parse
 from cdi_runc.generate.tree import Tree
 
 SHIPPED = Path(__file__).with_name("recipes")
-# Below the root; what a later directory has under the same name counts.
+# Below the root. If two directories have a recipe of the same name, the later one counts.
 VENDORS_DIRECTORY = "/usr/share/cdi-runc/recipes.d"
 ADMINISTRATORS_DIRECTORY = "/etc/cdi-runc/recipes.d"
 
@@ -29,8 +29,8 @@ class Recipes:
 def recipes(tree: Tree) -> Recipes:
     """The recipes of a host.
 
-    A broken file in a directory of the host is no recipe, and the recipe of that name that it would replace is not
-    used either: nobody knows what its author did not want of it.
+    A broken file in a directory of the host is not used. The recipe that it would replace is not used either, because
+    the author of the file may have wanted to change it.
     """
     known = {path.stem: parse(path.read_text("utf-8"), path.stem, str(path), trusted=True) for path in shipped()}
     faults: dict[str, str] = {}

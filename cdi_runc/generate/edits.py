@@ -1,4 +1,4 @@
-"""The container edits of a device: nodes, interfaces, mounts and the rest, as far as the host has them."""
+"""The container edits of a device: the nodes, interfaces, mounts and other things that the host has."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def _nodes(
     there = [node for node in found if tree.is_node(node)]
     for node in found:
         if node not in there:
-            note(f"{node} is no device node" if tree.status(node) else f"{node} is not there")
-            reason = f"{node} is not there" if not tree.status(node) else f"{node} is no device node"
+            note(f"{node} is not a device node" if tree.status(node) else f"{node} is not there")
+            reason = f"{node} is not there" if not tree.status(node) else f"{node} is not a device node"
     if not there and not form.get("optional"):
         raise Missing(reason)
     for node in there:

@@ -18,9 +18,9 @@ Told = dict[str, Any]  # what `explained` gives, plain data
 def explained(
     name: str, known: Recipes, left: dict[str, str], made: Iterable[Generated], steps: Iterable[Step]
 ) -> list[Told]:
-    """What is known of a name: that of a recipe, a kind, a device (with or without its kind), or a path in /sys.
+    """What is known of a name: of a recipe, a kind, a device (with or without its kind), or a path in /sys.
 
-    `left` has the recipes that are not used, `steps` what becomes of each kind's file.
+    `left` has the recipes that are not used, `steps` what happens to each kind's file.
     """
     made = list(made)
     files = {step.kind: step for step in steps}

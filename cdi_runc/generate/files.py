@@ -1,7 +1,7 @@
 """Spec files of ours in an output directory: what has to change there, and the changes themselves.
 
-A file of ours has a name of ours and our mark in its first line. No other file is ever changed, and for a kind that
-another file has, there is none of ours.
+A file of ours has a name of ours and our mark in its first line. No other file is ever changed. If another file has
+a kind, we write no file for this kind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cdi_runc.cdi.writing import spec_file_name, write_file
 from cdi_runc.generate.specs import Generated
 from cdi_runc.generate.text import is_ours, spec_text
 
-OUTPUT_DIRECTORY = "/var/run/cdi"  # which is empty after a start of the host, when numbers may be others
+OUTPUT_DIRECTORY = "/var/run/cdi"  # empty after a boot, when device numbers may have changed
 
 _PREFIX = "cdictl-"
 
@@ -27,7 +27,7 @@ Action = Literal["equal", "write", "remove", "refuse", "leave"]  # leave: to ano
 
 @dataclass(frozen=True)
 class Step:
-    """What has to be done about a file. `old` and `new` are its texts, '' for none; `reason` is for people."""
+    """The change that a file needs. `old` and `new` are its texts, '' for none; `reason` is for people."""
 
     action: Action
     kind: str
@@ -49,9 +49,9 @@ def file_name(kind: str) -> str:
 def steps(
     made: Iterable[Generated], directory: str, spec_dirs: Sequence[str], *, others_too: bool = True
 ) -> list[Step]:
-    """What has to be done in a directory for these specs, by kind.
+    """The changes that a directory needs for these specs, by kind.
 
-    With `others_too` the files of ours that no recipe stands behind any more are removed. `spec_dirs` are where
+    With `others_too` the files of ours that no recipe makes any more are removed. `spec_dirs` are where
     another file of the same kind may be; the directory itself is looked at in any case.
     """
     places = [*dict.fromkeys((*spec_dirs, directory))]

@@ -1,4 +1,4 @@
-"""Which paths of a tree a recipe takes for devices, and why not the others."""
+"""Which paths of a tree are devices of a recipe, and why the others are not."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cdi_runc.generate.tree import Tree, matcher
 
 
 def matches(match: Match, tree: Tree) -> Iterator[tuple[str, str, bool]]:
-    """Each path that fits the globs, without links and once: why it is no device ('' if it is one), and if it matches.
+    """Each path that fits the globs, once and without links: why it is not a device ('' if it is), and if it matches.
 
-    A link that leads out of the root is told as a match with a fault, since there it may be a device.
+    A link that leads out of the root is a match with a fault, since it may be a device there.
     """
     seen = set()
     for glob in match.globs:

@@ -60,8 +60,8 @@ def chosen(
 ) -> tuple[list[Recipe], dict[str, str]]:
     """The recipes to use, and for each that is not used why. A word is a recipe's name or a kind.
 
-    All recipes of a kind go together, since they make one file. Recipes that step back for the vendor's generator are
-    used where they are named, and where they were: `kept` tells whether there is a file of ours for a kind. Raises
+    All recipes of a kind go together, since they make one file. Recipes that the vendor's generator replaces are
+    used if they are named, or if they were used before: `kept` says whether a kind has a file of ours. Raises
     LookupError for a word that is neither a name nor a kind.
     """
     for word in words:

@@ -23,7 +23,7 @@ def spec_text(spec: Any, recipes: Sequence[Recipe]) -> str:
     """A spec as the text of its file; the first lines say which recipes it was made from."""
     made_from = ", ".join(f"{recipe.name} ({recipe.digest})" for recipe in recipes)
     head = f"{MARK}, from {'the recipe' if len(recipes) == 1 else 'the recipes'} {made_from}.\n"
-    return head + "# Changes here are lost: cdictl generate --write makes it anew.\n" + document(spec)
+    return head + "# Do not change this file: cdictl generate --write replaces it.\n" + document(spec)
 
 
 def document(spec: Any) -> str:

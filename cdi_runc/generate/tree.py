@@ -143,7 +143,7 @@ class Tree:
         try:
             with open(os.open(self._prefix + real, _FLAGS), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise Unreadable(f"{path} is no file")
+                    raise Unreadable(f"{path} is not a file")
                 return file.read(size)
         except (Unreadable, FileNotFoundError):
             raise

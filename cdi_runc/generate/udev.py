@@ -11,7 +11,7 @@ from cdi_runc.generate.recipe import Recipe
 SWITCH = "/etc/systemd/system/multi-user.target.wants/cdi-runc-generate.service"
 UNIT = "cdi-runc-generate-changed.service"
 
-# Each container of an engine has an interface that comes and goes, and that is no device of ours: it has no driver.
+# Each container of an engine has an interface that comes and goes. It has no driver, so it is not one of our devices.
 _NET = (
     ("net", "*", ', ACTION!="remove", DRIVERS=="?*"'),
     ("net", "*", ', ACTION!="remove", ATTR{type}=="280"'),

@@ -1,4 +1,4 @@
-"""Events of the kernel about devices, as they come through netlink; neither udev nor systemd is needed for them."""
+"""Events of the kernel about devices, read from netlink. They need neither udev nor systemd."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection
 
 QUIET = 0.5  # seconds without an event, after which a change is over
-LONGEST = 5.0  # seconds after which a change is looked at even if the events do not end
+LONGEST = 5.0  # seconds after which we look, even if the events do not end
 
 _KOBJECT_UEVENT = 15  # NETLINK_KOBJECT_UEVENT, which Python has no name for
 _KERNEL_GROUP = 1

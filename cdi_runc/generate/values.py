@@ -1,4 +1,4 @@
-"""The values of a device: what files, links and names around it say, and how they get into names and paths."""
+"""The values of a device, from the files, links and names around it, and their form in names and paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIGITS_AT_END = re.compile(r"\d+$")
 
 
 def values(recipe: Recipe, tree: Tree, path: str, note: Note) -> dict[str, str]:
-    """The values of the device at a path; one that cannot be had is empty. `note` hears of files with faults."""
+    """The values of the device at a path. A value that cannot be read is empty. `note` gets files with faults."""
     found: dict[str, str] = {}
     for name, source in recipe.values.items():
         try:
@@ -87,7 +87,7 @@ def _value(source: Mapping[str, Any], tree: Tree, path: str, found: Mapping[str,
 
 
 def _up(source: Mapping[str, Any], tree: Tree, path: str) -> str | None:
-    """What the nearest directory above says, the device's own included; the search ends at /sys/devices."""
+    """What the nearest directory above says, beginning with the device's own. The search ends at /sys/devices."""
     while path.startswith("/sys/devices/"):
         file = f"{path}/{source['up']}"
         if tree.real(file) is not None:

@@ -65,7 +65,7 @@ def _unread(name: str, directories: Iterable[str]) -> str:
             if path.endswith(".yml") and any(_defines(text, name) for text in documents):
                 return f"; {path} names it, but only files that end in .yaml or .json are read: rename it"
             if any(_defines(text, name) for text in [text for text in documents if text.strip()][1:]):
-                return f"; {path} names it in a second YAML document, which nobody reads: give it a file of its own"
+                return f"; {path} names it in a second YAML document, which nobody reads: move it to another file"
     return ""
 
 

@@ -126,7 +126,7 @@ def _covers(wide: dict[str, Any], narrow: dict[str, Any]) -> bool:
 def _parsed(path: str) -> tuple[dict[str, Any], list[int]]:
     """What is in the file, and the line of each rule. Raises FileNotFoundError and SettingsError."""
     reason = trust.why_not(path)
-    if reason:  # whoever writes a policy gives devices away
+    if reason:  # who can write a policy can give devices away
         raise SettingsError(f"{path}: {reason}")
     try:
         text = read_file(path).decode()
@@ -186,5 +186,5 @@ def _listed(value: Any) -> list[Any]:
 def _glob(text: str, place: str) -> tuple[str, ...]:
     bad = next((char for char in text if char in "?[]{}" or char.isspace()), "")
     if bad:
-        raise SettingsError(f"{place}: {text!r} is no pattern: {bad!r} can't be in it; * stands for any letters")
+        raise SettingsError(f"{place}: {text!r} is not a pattern: {bad!r} can't be in it; * means any characters")
     return tuple(text.split("*"))

@@ -1,6 +1,6 @@
 """Which files the host's root can trust: those that only root can have written.
 
-Whoever writes a spec has programs run as root, by its hooks. Knows owners, modes and links, and nothing of what is in
+Who can write a spec can run programs as root, by its hooks. Knows owners, modes and links, and nothing of what is in
 a file. Slow, so the shim sees the outcome through its snapshot.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def why_not(path: str) -> str:
-    """Why a file or a directory can't be trusted, with the command that mends it; '' where it can, or where it is gone.
+    """Why a file or a directory can't be trusted, with the command that fixes it; '' if it can, or if it is gone.
 
     Of a link, what it leads to is looked at. Only the host's root distrusts: a user's own files are the user's.
     """
@@ -57,7 +57,7 @@ def require_spec(path: str) -> None:
 
 
 def foreign(settings: Mapping[str, Any], config: str, specs: Iterable[str]) -> dict[str, str]:
-    """Why files can't be trusted that are used all the same, by their paths; '' stands for the config."""
+    """Why files that are used can't be trusted, by their paths; '' is the config."""
     if settings["trust"] == "strict":
         return {}
     found = {path: why_not_spec(path) for path in specs} | {"": why_not(config)}

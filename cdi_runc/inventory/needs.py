@@ -75,7 +75,7 @@ def _wrong_node(node: DeviceNode, found: os.stat_result) -> str:
     """Why what is there is not the node that the spec says; '' if it is."""
     kind = _TYPES.get(stat.S_IFMT(found.st_mode))
     if kind is None:
-        return "it is a link, and engines do not follow it" if stat.S_ISLNK(found.st_mode) else "it is no device"
+        return "it is a link, and engines do not follow it" if stat.S_ISLNK(found.st_mode) else "it is not a device"
     wanted = node.get("type", kind).replace("u", "c")
     if kind != wanted:
         return f"it is of type {kind}, and the spec says {wanted}"

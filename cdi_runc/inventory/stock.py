@@ -1,4 +1,4 @@
-"""The inventory kept up to date: taken anew within a second of a change, and handed to all who follow it."""
+"""The inventory kept up to date: taken again within a second of a change, and handed to all who follow it."""
 
 from __future__ import annotations
 

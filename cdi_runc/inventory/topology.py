@@ -44,7 +44,7 @@ def place(nodes: Iterable[str], interfaces: Iterable[str], tree: Tree) -> Place:
 
 
 def _of_node(node: str, tree: Tree) -> Iterator[str]:
-    """The entries of /sys for a device node; a VFIO group stands for the devices of its IOMMU group."""
+    """The entries of /sys for a device node; a VFIO group has the devices of its IOMMU group."""
     group = _VFIO.fullmatch(node)
     if group:
         directory = f"{tree.sys}/kernel/iommu_groups/{group[1]}/devices"

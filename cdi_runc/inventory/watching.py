@@ -19,7 +19,7 @@ _THERE = flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO | flags
 _CONTENT = flags.CLOSE_WRITE | flags.ATTRIB
 _ITSELF = flags.IGNORED | flags.DELETE_SELF | flags.MOVE_SELF
 
-_SPEC = ".spec"  # stands for each name of a spec file; no part of a path has a leading dot and this name
+_SPEC = ".spec"  # means each name of a spec file; no part of a path has a leading dot and this name
 
 _Wanted = dict[str, set[str]]  # the names that count, by directory
 

@@ -55,7 +55,7 @@ def prepare(
 
 
 def in_use(claim: Object, node: str, items: Mapping[str, Item]) -> tuple[Given, ...]:
-    """The devices that the claim was given here, be they fit for use or not."""
+    """The devices that the claim was given here, usable or not."""
     given: dict[tuple[str, str, bool], Given] = {}
     for result in results(claim, node):
         each = _given(result, items.get(result["device"]))

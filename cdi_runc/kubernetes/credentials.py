@@ -1,6 +1,6 @@
 """How to reach the API server and as whom: a kubeconfig, also the kubelet's own, or a pod's service account.
 
-Read anew for each connection: tokens and certificates are renewed while we run.
+They are read for each connection, because tokens and certificates are renewed while we run.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def of_account(environment: Mapping[str, str] = os.environ, directory: str = ACC
     """The service account of the pod that we run in. Raises NoCredentials."""
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
     if not host or not port:
-        raise NoCredentials("this is no pod, so that --kubeconfig has to say how to reach the cluster")
+        raise NoCredentials("this is not a pod: --kubeconfig must say how to reach the cluster")
     return Credentials(
         host, int(port), True, authority=_text(f"{directory}/ca.crt"), token=_text(f"{directory}/token").strip()
     )
@@ -82,7 +82,7 @@ def of_kubeconfig(path: str) -> Credentials:
         user = _named(config, "users", context["user"], "user") if context.get("user") else {}
         server = urlsplit(cluster["server"])
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise NoCredentials(f"{path}: is no kubeconfig with a current context: {error!r}") from None
+        raise NoCredentials(f"{path}: is not a kubeconfig with a current context: {error!r}") from None
     if user.get("exec") or user.get("auth-provider"):
         raise NoCredentials(f"{path}: a user with a token or a certificate is needed; programs are not called for one")
     base = os.path.dirname(os.path.abspath(path))

@@ -12,7 +12,7 @@ from cdi_runc.kubernetes.exposition import Sample, text
 if TYPE_CHECKING:
     from cdi_runc.inventory.inventory import Inventory
 
-READ_TIME = 5.0  # seconds for a client to say what it wants
+READ_TIME = 5.0  # seconds for a client to send its request
 MAX_REQUEST = 8192  # bytes of it
 
 
@@ -29,7 +29,7 @@ def of_inventory(inventory: Inventory) -> Iterable[Sample]:
 async def told(address: str, ready: Callable[[], str], samples: Callable[[], Iterable[Sample]]) -> AsyncIterator[None]:
     """Answer at [HOST:]PORT for as long as the context lasts. `ready` says what is not ready yet; '' if all is.
 
-    Raises OSError, and ValueError for an address that is none.
+    Raises OSError, and ValueError for a malformed address.
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,7 +1,7 @@
 """The node's ResourceSlices in the cluster, kept as the inventory says.
 
 The kubelet deletes them when it starts and when we were away for 30 seconds. So we watch, and list again whenever a
-watch ends, which it does after five to ten minutes: what a watch missed is mended then.
+watch ends, which it does after five to ten minutes: what a watch missed is corrected then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cdi_runc.inventory.stock import Stock
 from cdi_runc.kubernetes.api import ApiError, Cluster, NoAnswer, Object
 from cdi_runc.kubernetes.slices import DRIVER, GATED, VERSIONS, dropped, same, slice_name, specs
 
-WATCH_TIME = 300, 600  # seconds of a watch, chosen anew each time: so that nodes do not all come at once
+WATCH_TIME = 300, 600  # seconds of a watch, chosen each time, so that not all nodes come at once
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0  # seconds until a call that failed is made again
 NO_API_PAUSE = 60.0  # seconds until we look again whether the cluster has the API
 GROUP = "resource.k8s.io"
@@ -178,7 +178,7 @@ class Publisher:
                     random.uniform(0, FIRST_PAUSE)
                 )  # a server that ends watches at once is not asked at once
             except (ApiError, NoAnswer):
-                # 410 among them: our place in the history is gone. The list says anew where we are.
+                # For example 410: our place in the history is gone. The list says where we are.
                 await asyncio.sleep(next(pauses))
 
     def _path(self, name: str = "") -> str:

@@ -22,7 +22,7 @@ _SOCKET = "s"
 
 
 def refusal(environment: Mapping[str, str]) -> str:
-    """Why we do not serve whoever has started us; '' if we do."""
+    """Why we do not serve the program that started us; '' if we do."""
     if environment.get(COOKIE) != COOKIE_VALUE:
         return "this is a device plugin for Nomad; put it into the agent's plugin_dir, and Nomad starts it"
     versions = environment.get("PLUGIN_PROTOCOL_VERSIONS", "")

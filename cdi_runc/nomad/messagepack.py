@@ -68,7 +68,7 @@ class _Reader:
         if isinstance(key, bytes):
             return key.decode()
         if not isinstance(key, str):
-            raise ValueError(f"the key {key!r} is no text")
+            raise ValueError(f"the key {key!r} is not a text")
         return key
 
     def number(self, form: str) -> int:  # or a float, where the form says so

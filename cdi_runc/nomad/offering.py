@@ -1,4 +1,4 @@
-"""The inventory as Nomad wants it: a group of devices for each kind, with attributes for a job's constraints."""
+"""The inventory as Nomad expects it: a group of devices for each kind, with attributes for a job's constraints."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ NOT_READ = (
 
 
 class Plugin:
-    """Answers for all devices of the node. `ended` is done when the agent wants our end, or when a task has failed."""
+    """Answers for all devices of the node. `ended` is done when the agent says so, or when a task failed."""
 
     def __init__(self, settings_file: str = SYSTEM_CONFIG) -> None:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -166,7 +166,7 @@ class Plugin:
             self._update(inventory)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A task that ends by itself has a fault that nobody thought of: all ends then, and the agent starts anew."""
+        """A task that ends by itself has an unknown fault. Then everything ends, and the agent starts us again."""
         error = None if task.cancelled() else task.exception()
         if error and not self.ended.done():
             self.ended.set_exception(error)

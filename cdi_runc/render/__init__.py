@@ -1,8 +1,8 @@
-"""Devices written out for systems that run no OCI bundle, or that are to do without cdi-runc; one module a target.
+"""Devices written for systems that run no OCI bundle or have no cdi-runc: one module for each target.
 
-Each module turns `Edits` into the words or the text that its system reads, and says what is lost on the way. Imports
-nothing of ours but `cdi_runc.cdi`, starts no program, and looks at no more of the host than its device nodes, the
-kinds of the files that are mounted, and its groups.
+Each module turns `Edits` into the words or the text that its system reads, and says what is lost. It imports only
+`cdi_runc.cdi` and starts no program. Of the host it reads only the device nodes, the types of the mounted files, and
+the groups.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cdi_runc.render.result import Lost, Rendered, RenderError
 
 __all__ = ["TARGETS", "Edits", "Lost", "RenderError", "Rendered", "edits_of", "target"]
 
-# Where each target is: a module, or a function in one that is not called `render`.
+# Where each target is: a module, or another function than `render` in a module.
 _PLACES = {
     "lxc": "lxc",
     "lxc-beside-hook": "lxc:beside_hook",

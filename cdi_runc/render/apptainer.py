@@ -25,13 +25,13 @@ _LACKS = {
 
 
 def render(edits: Edits) -> Rendered:
-    """Arguments. Without --contain the host's whole /dev is there anyway."""
+    """Arguments. Without --contain the container has the host's whole /dev anyway."""
     lost = lacking(edits, _LACKS)
     mounts = [Mount(node.host_path, node.path, "bind", ()) for node in of_this_host(edits.nodes, lost)]
     arguments = []
     for mount in [*mounts, *edits.mounts]:
         if mount.type == "bind":
-            # Its binds are nosuid and, for users, nodev without being told.
+            # Its binds are always nosuid, and for users nodev.
             without_options(mount, ("ro", "nosuid", "nodev"), lost, "Apptainer has only ro for it")
             fields = ["type=bind", f"source={mount.source}", f"destination={mount.target}"]
             arguments += ["--mount", ",".join(map(csv, [*fields, *(["ro"] if mount.read_only else [])]))]

@@ -16,14 +16,14 @@ _LACKS = {
 
 
 def render(edits: Edits) -> Rendered:
-    """Arguments. A node that stood before `--dev` would be hidden by it."""
+    """Arguments. `--dev` would hide a node that is before it."""
     lost = lacking(edits, _LACKS)
     arguments = []
     for node in of_this_host(edits.nodes, lost):
         arguments += ["--dev-bind", node.host_path, node.path]
     for mount in edits.mounts:
         if mount.type == "bind":
-            # Its binds are nosuid and nodev without being told.
+            # Its binds are always nosuid and nodev.
             without_options(mount, ("ro", "nosuid", "nodev"), lost, "bubblewrap has only ro for it")
             arguments += ["--ro-bind" if mount.read_only else "--bind", mount.source, mount.target]
         elif mount.type == "tmpfs":

@@ -1,6 +1,6 @@
-"""All edits of some devices taken together: of what sets the same thing, the last, as the shim would make them.
+"""All edits of some devices together, as the shim would make them: if several set the same thing, the last one counts.
 
-Nodes keep what an OCI config does not say: the path on the host, and the permissions as they are asked for.
+Nodes keep what an OCI config does not say: the path on the host, and the permissions that are asked for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Node:
     """A device node: its path in the container and on the host, its numbers, and what the spec says of rights.
 
-    access: of "rwm", '' where the spec allows nothing. given: fileMode, uid and gid as far as the spec gives them.
+    access: of "rwm", '' if the spec allows nothing. given: fileMode, uid and gid, if the spec gives them.
     on_host: whether host_path is there. has_own_owner: whether `given` differs from the host's node.
     """
 
@@ -55,7 +55,7 @@ class Mount:
 
     @property
     def read_only(self) -> bool:
-        """Whether nothing can be written; of `ro` and `rw` the last counts."""
+        """Whether the mount is read-only. The last one of `ro` and `rw` counts."""
         said = [option for option in self.options if option in ("ro", "rw")]
         return said[-1:] == ["ro"]
 
@@ -67,7 +67,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Edits:
-    """What the devices `names` bring, each list in the order in which it is to be made."""
+    """The edits of the devices `names`, each list in the order in which it is to be made."""
 
     names: Sequence[str]
     nodes: Sequence[Node]

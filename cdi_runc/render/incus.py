@@ -15,7 +15,7 @@ from cdi_runc.render.result import Lost, Rendered, lacking, no_such_mount, one_l
 
 
 def render(edits: Edits) -> Rendered:
-    """Variables as config keys; nodes, mounts and interfaces as devices, which Incus makes itself."""
+    """Variables as config keys. Nodes, mounts and interfaces as devices, which Incus makes."""
     lost = lacking(
         edits,
         {

@@ -1,4 +1,4 @@
-"""Kubernetes and `podman kube play`: the parts of a pod that bring what a device has, where nothing knows CDI."""
+"""Kubernetes and `podman kube play`: the parts of a pod that give it a device's edits, where nothing knows CDI."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def render(edits: Edits) -> Rendered:
     for node in edits.nodes:
         kind = {"b": "BlockDevice", "c": "CharDevice"}.get(node.type)
         if kind is None:
-            lost.append(Lost(f"device node {node.path}", "a volume is no named pipe"))
+            lost.append(Lost(f"device node {node.path}", "a volume can't be a named pipe"))
             continue
         lost.append(Lost(f"rights to {node.path}", _CLOSED))
         volumes.append({"hostPath": {"path": node.host_path, "type": kind}})

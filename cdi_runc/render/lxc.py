@@ -6,10 +6,10 @@ from cdi_runc.render.edits import Edits, Mount
 from cdi_runc.render.quoting import comment, fstab
 from cdi_runc.render.result import Lost, Rendered, lacking, of_this_host, one_line, without_options
 
-# LXC numbers the interfaces of a container. People begin at 0, so ours are out of the way.
+# LXC numbers the interfaces of a container. People begin at 0, so ours have high numbers.
 _FIRST_NETWORK = 20
 
-# What LXC itself knows of fstab's options (its confile and conf.c); the rest of a bind mount's the kernel would ignore.
+# The options of fstab that LXC knows (its confile and conf.c). The kernel ignores the others for a bind mount.
 _OPTIONS = frozenset(
     {"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "norelatime", "strictatime", "nostrictatime"}
     | {"sync", "dirsync", "mand", "nomand"}
@@ -40,7 +40,7 @@ def _rendered(edits: Edits, lines: list[str], lost: list[Lost]) -> Rendered:
 
 
 def _entry(mount: Mount, lost: list[Lost]) -> str:
-    """A mount entry. Its destination is relative: LXC ignores an absolute one without an error."""
+    """A mount entry. Its destination is relative: LXC ignores an absolute path, without an error."""
     options = list(mount.options)
     if mount.type == "bind":
         without_options(mount, _OPTIONS, lost, "LXC knows no such option")

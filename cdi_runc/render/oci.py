@@ -1,4 +1,4 @@
-"""The parts of an OCI config.json that the devices bring, for whoever makes bundles by hand. Nothing is lost."""
+"""The parts of an OCI config.json that the devices add, for people who make bundles by hand. Nothing is lost."""
 
 from __future__ import annotations
 

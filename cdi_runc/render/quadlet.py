@@ -18,7 +18,7 @@ def render(edits: Edits, hooks_dir: str | None = None) -> Rendered:
         lines.append(f"AddDevice={_line(device, f'device node {node.path}')}")
     lines += [line for mount in [*edits.mounts, *pipes(edits)] if (line := _mount(mount, lost))]
     for name, value in edits.env:
-        # The value comes to stand on the command line of a service, where $ begins a variable.
+        # The value goes onto the command line of a service, where $ begins a variable.
         lines.append(f"Environment={_word(f'{name}={value}', f'variable {name}').replace('$', '$$')}")
     lines += [f"GroupAdd={gid}" for gid in edits.gids]
     whole = f"Annotation=cdi.k8s.io/x={edits.asked}"
@@ -43,7 +43,7 @@ def _mount(mount: Mount, lost: list[Lost]) -> str | None:
 
 
 def _line(value: str, what: str) -> str:
-    """A value that is the whole line. The service that is made of it still knows % and $."""
+    """A value that is the whole line. The service that Quadlet makes still replaces % and $."""
     return one_line(value, what, "a unit file").replace("%", "%%").replace("$", "$$")
 
 

@@ -1,4 +1,4 @@
-"""The quoting rules that several targets share. Each function gives one value as a file format or a flag reads it."""
+"""The quoting rules that several targets share. Each writes one value as a file format or a flag expects it."""
 
 from __future__ import annotations
 

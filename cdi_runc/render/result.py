@@ -25,7 +25,7 @@ class Lost:
 class Rendered:
     """`arguments` for a target that has flags; for all others the `text` of a file, which is never empty.
 
-    whole: how the same system takes the whole device with cdi-runc, '' where it has no way.
+    whole: how the same system gets the whole device with cdi-runc, '' if there is no way.
     files: further files that the arguments or the text need, by name.
     """
 
@@ -36,7 +36,7 @@ class Rendered:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-# The kinds of edits that a target may lack as a whole, each with how to name the edits of that kind.
+# The kinds of edits that a target may not have at all, each with how to name the edits of that kind.
 _KINDS = {
     "hooks": lambda edits: [f"hook {name} {hook['path']}" for name, hook in edits.hooks],
     "gids": lambda edits: [f"group {gid}" for gid in edits.gids],
@@ -50,12 +50,12 @@ _KINDS = {
 
 
 def lacking(edits: Edits, reasons: Mapping[str, str]) -> list[Lost]:
-    """What is lost since the target lacks whole kinds of edits: `reasons` by kind, which is a key of _KINDS."""
+    """What is lost because the target lacks whole kinds of edits: `reasons` by kind, a key of _KINDS."""
     return [Lost(edit, reason) for kind, reason in reasons.items() for edit in _KINDS[kind](edits)]
 
 
 def of_this_host(nodes: Iterable[Node], lost: list[Lost]) -> list[Node]:
-    """The nodes that are there on this host, for a target that takes no others."""
+    """The nodes that exist on this host, for a target that accepts no others."""
     there = []
     for node in nodes:
         if node.on_host:
@@ -66,13 +66,13 @@ def of_this_host(nodes: Iterable[Node], lost: list[Lost]) -> list[Node]:
 
 
 def without_options(mount: Mount, known: Iterable[str], lost: list[Lost], reason: str) -> None:
-    """Note the options of a bind mount that the target does not know. What changes nothing is no loss."""
+    """Note the options of a bind mount that the target does not know. An option that changes nothing is no loss."""
     unknown = [option for option in mount.options if option not in _PLAIN and option not in known]
     if unknown:
         lost.append(Lost(f"options {','.join(unknown)} of mount {mount.target}", reason))
 
 
-# What holds for every bind mount unless it is said otherwise. Each target binds recursively or not in its own way.
+# The defaults of every bind mount. Whether a target binds recursively is its own choice.
 _PLAIN = frozenset(
     {"bind", "rbind", "rw", "suid", "dev", "exec", "atime", "diratime", "relatime", "private", "rprivate", "async"}
 )

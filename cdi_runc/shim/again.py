@@ -54,7 +54,7 @@ def _object_without(now: "Object", made: "Object", before: "Any") -> "Any":
 
 
 def _list_without(now: "list[Any]", made: "list[Any]", before: "Any") -> "Any":
-    """The list without the items that were added; each item that such a one took the place of is back in that place."""
+    """The list without the items that were added. Each item that one of them replaced is back in its place."""
     old: list[Any] = [] if before is _MISSING else before
     added, taken = _counts(made, old), _counts(old, made)
     lost = [item for item in old if _take(taken, item)]

@@ -31,7 +31,7 @@ class Decision:
     requests: all that it asks for, in the order in which the edits are made. refused: those of them that are not
     followed. reason: why, in words. rules: the rule of the policy that allows a device, by the device's name. groups:
     the edits of the devices that it gets. mounts: the config's mounts without those that only ask for a device, or None
-    where they can stay as they are. notes: what the policy wants to be told of, a line each.
+    where they can stay as they are. notes: what a rule reports, a line each.
     """
 
     __slots__ = ("groups", "mounts", "notes", "reason", "refused", "requests", "rules")

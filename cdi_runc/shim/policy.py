@@ -101,8 +101,8 @@ def judged(
 ) -> "dict[str, Rule]":
     """The rule that allows each device, by the device's name; none for a device that no rule is about.
 
-    rules: those that may be about a device, see host/known.py. audit: is told in one line of a request that a rule
-    wants to be told of. Raises ShimError for one that is denied.
+    rules: those that may be about a device, see host/known.py. audit: gets one line for a request that a rule
+    reports. Raises ShimError for a denied request.
     """
     allowed: dict[str, Rule] = {}
     for request in requests:

@@ -78,7 +78,7 @@ def test_a_foreign_file_is_kept(machine: Machine) -> None:
     machine.must("echo foreign > /usr/local/bin/cdi-runc")
     before = machine.files()
     done = machine.run(INSTALL)
-    assert "/usr/local/bin/cdi-runc is there already and not from here: move it away first" in done.stderr
+    assert "/usr/local/bin/cdi-runc already exists and is not from cdi-runc: move it away first" in done.stderr
     assert (done.returncode != 0, machine.files()) == (True, before)
 
 

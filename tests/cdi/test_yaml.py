@@ -94,9 +94,9 @@ def test_read(read: Read, text: str, value: Any) -> None:
         ("a: *b", "the anchor 'b' is not known", (1, 4)),
         ("a: &a [*a]", "the anchor 'a' contains itself", (1, 8)),
         ("&a {<<: *a}", "the anchor 'a' contains itself", (1, 9)),
-        ("<<: 1", r"a merge key \(<<\) wants a mapping or a list of mappings", (1, 5)),
-        ("a: &a [{b: 1}]\n<<: *a", r"a merge key \(<<\) wants a mapping or a list of mappings", (2, 5)),
-        ("<<: [{a: 1}, [b]]", r"a merge key \(<<\) wants a mapping or a list of mappings", (1, 5)),
+        ("<<: 1", r"a merge key \(<<\) needs a mapping or a list of mappings", (1, 5)),
+        ("a: &a [{b: 1}]\n<<: *a", r"a merge key \(<<\) needs a mapping or a list of mappings", (2, 5)),
+        ("<<: [{a: 1}, [b]]", r"a merge key \(<<\) needs a mapping or a list of mappings", (1, 5)),
         ("{[a]: 1}", "a list or mapping cannot be a key", (1, 2)),
         ("? {a: 1}\n: 1", "a list or mapping cannot be a key", (1, 3)),
         ("%YAML 1.2\n---\na", "only YAML 1.1 is understood", (1, 1)),
@@ -137,7 +137,7 @@ def test_deep_json_is_refused(read: Read) -> None:
 def test_a_bomb_of_aliases_is_refused(read: Read) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    with pytest.raises(YAMLError, match="aliases bring more than 400000 values"):
+    with pytest.raises(YAMLError, match="aliases add more than 400000 values"):
         read("\n".join(lines))
 
 

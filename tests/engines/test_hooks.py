@@ -54,8 +54,8 @@ def test_hooks_that_are_there_twice_are_an_error(common: Path) -> None:
 @pytest.mark.parametrize(
     ("new", "said"),
     [
-        (NewRuntime(path="/usr/bin/cdi-runc", default=True), "no --set-as-default"),
-        (NewRuntime(name="x", path="/usr/bin/cdi-runc"), "no --runtime-name"),
+        (NewRuntime(path="/usr/bin/cdi-runc", default=True), "leave --set-as-default"),
+        (NewRuntime(name="x", path="/usr/bin/cdi-runc"), "and --runtime-name out"),
         (NewRuntime(path="/opt/a b/cdi-runc"), "a simpler path"),
     ],
 )
@@ -135,5 +135,5 @@ def test_a_podman_hook_of_that_name_is_not_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "cdi-runc-hooks.d"
     folder.mkdir()
     (folder / "50-cdi-runc.json").write_text("{}")
-    with pytest.raises(EngineError, match="is there and not from here"):
+    with pytest.raises(EngineError, match="exists and is not from cdictl"):
         podman_hooks.plan(here, NEW, podman_hooks.runtimes(here))

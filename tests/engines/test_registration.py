@@ -267,7 +267,7 @@ def test_a_runtime_that_pods_still_need_is_kept_unless_forced(host: Host) -> Non
 @pytest.mark.parametrize("name", ["", "a b", "-x", "a/b", "a\nb", "ä"])
 def test_a_name_that_nobody_could_type_is_refused(host: Host, name: str) -> None:
     host.config.write_text("{}")
-    with pytest.raises(EngineError, match="is no name of a runtime: use letters, digits"):
+    with pytest.raises(EngineError, match="is not a runtime's name: use letters, digits"):
         host.enable(NewRuntime(name, SHIM), force=True)
     assert host.config.read_text() == "{}"
 

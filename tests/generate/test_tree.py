@@ -70,7 +70,7 @@ def test_names_are_sorted_by_their_numbers(tmp_path: Path) -> None:
     [
         (lambda path: path.write_bytes(b"x" * ((1 << 20) + 1)), "/f is larger than 1024 KiB"),
         (lambda path: path.mkdir(), "/f cannot be read: Is a directory"),
-        (lambda path: os.mkfifo(path), "/f is no file"),
+        (lambda path: os.mkfifo(path), "/f is not a file"),
     ],
     ids=["huge", "a directory", "a pipe"],
 )

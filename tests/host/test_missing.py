@@ -27,7 +27,7 @@ def known(directory: Path) -> SpecFiles:
         (
             "vendor.com/nic=a",
             "no spec file in DIR defines vendor.com/nic=a; DIR/two.yaml names it in a second YAML document, "
-            "which nobody reads: give it a file of its own",
+            "which nobody reads: move it to another file",
         ),
         (
             "vendor.com/cam=a",

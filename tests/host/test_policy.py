@@ -55,7 +55,7 @@ def test_a_rule_knows_its_line_and_is_compiled(tmp_path: Path) -> None:
             "'devices' in rules.0.match, did you mean 'device'?",
         ),
         ("rules: [{action: maybe}]\n", "rules.0.action: found 'maybe', expected allow, deny or audit"),
-        ("rules: [{action: deny, match: {device: 'a?'}}]\n", "policy.yaml:1: 'a?' is no pattern: '?' can't be in it"),
+        ("rules: [{action: deny, match: {device: 'a?'}}]\n", "policy.yaml:1: 'a?' is not a pattern: '?' can't be"),
         ("rules: [{action: deny, match: {uid: -1}}]\n", "rules.0.match.uid: found -1, expected a user id"),
         ("rules: [{action: deny, limits: {hooks: [x]}}]\n", "rules.0.limits.hooks.0"),
         ("rules:\n- {action: deny\n", "policy.yaml:"),

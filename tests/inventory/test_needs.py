@@ -27,7 +27,7 @@ NUMBERS = {"major": os.major(NULL), "minor": os.minor(NULL)}
             {"path": "/dev/null", "type": "c", "major": 1, "minor": 5},
             "device node /dev/null: it is 1:3, and the spec says 1:5",
         ),
-        ({"path": "/etc"}, "device node /etc: it is no device"),
+        ({"path": "/etc"}, "device node /etc: it is not a device"),
         ({"path": "/dev/stdin"}, "device node /dev/stdin: it is a link, and engines do not follow it"),
         ({"path": "/dev/\0"}, "device node /dev/\0: it cannot be the name of a file"),
     ],

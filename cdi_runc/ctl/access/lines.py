@@ -1,4 +1,4 @@
-"""The lines that the shim has written for audit, from where the settings have them."""
+"""The lines that the shim has written for audit, from the place that the settings name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def entries(target: str, follow: bool = False, this_boot: bool = False) -> Itera
 
     this_boot: of a journal, only what was written since the host has started.
 
-    Lines that a full disk has cut short are passed over. Raises ClickException where they can't be read.
+    Lines that a full disk has cut short are skipped. Raises ClickException where they can't be read.
     """
     if target == "none":
         raise click.ClickException("nothing is written down: put `audit: file:/var/log/cdi-runc.log` into config.yaml")
@@ -48,7 +48,7 @@ def asked(entry: Entry) -> list[str]:
 
 
 def _of_file(path: str, follow: bool) -> Iterator[str]:
-    """The lines of a file; when logrotate has put another in its place, those of that one."""
+    """The lines of a file. If logrotate replaces the file, the lines of the new file follow."""
     while True:
         try:
             if not stat.S_ISREG(os.stat(path).st_mode):

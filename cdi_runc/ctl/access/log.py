@@ -19,7 +19,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @click.command()
-@click.option("--follow", is_flag=True, help="Go on with what is written from now on, until ^C.")
+@click.option("--follow", is_flag=True, help="Also print new lines as they are written, until ^C.")
 @click.option("--device", metavar="GLOB", help="Only requests of these devices.")
 @click.option("--since", metavar="TIME", help="2026-01-31, 2026-01-31T12:00:00Z, or 10m, 2h, 7d ago.")
 @output_option("table", "json", "yaml")

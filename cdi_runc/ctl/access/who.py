@@ -1,4 +1,4 @@
-"""`cdictl who`: which running containers have a device's nodes now, whoever gave it to them."""
+"""`cdictl who`: which running containers have a device's nodes now, with or without cdi-runc."""
 
 from __future__ import annotations
 

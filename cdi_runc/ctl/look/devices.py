@@ -1,4 +1,4 @@
-"""`cdictl devices` and `cdictl device`: which devices there are, and all that one of them does to a container."""
+"""`cdictl devices` and `cdictl device`: which devices there are, and what a device changes in a container."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _none_there(patterns: Sequence[str], known: Known) -> str:
 
 
 def _counts(found: Any) -> dict[str, int]:
-    """How many edits of each kind the device itself brings."""
+    """How many edits of each kind the device itself has."""
     return {kind: len(edits) for kind, edits in found[2].items() if edits}
 
 

@@ -33,7 +33,7 @@ def specs(options: Options, output: str) -> None:
             echo_aside(line)
         if row["shadowed"]:
             names = ", ".join(row["shadowed"])
-            echo_aside(f"{row['path']}: a later directory has the last word on {names}")
+            echo_aside(f"{row['path']}: a later directory overrides {names}")
 
 
 @click.command()

@@ -1,8 +1,8 @@
 """`cdictl watch`: devices as they appear and disappear.
 
-It looks at the same stamps as the snapshot does, whenever inotify tells of a change (by watchfiles, where that is
-installed), and besides from time to time: inotify knows no directory that is yet to come, no target of a link and no
-network file system.
+It looks at the same stamps as the snapshot. It looks whenever inotify reports a change (if watchfiles is installed),
+and also from time to time: inotify does not see a directory that does not exist yet, the target of a link, or a network
+file system.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cdi_runc.host.snapshot import stamp
 _SIGNS = {"appeared": ("+", "added"), "disappeared": ("-", "removed"), "wrong": ("!", "problem")}
 _SIGNS |= {"changed": ("~", "warning"), "mended": ("ok", "ok")}
 
-State = dict[tuple[str, str], str]  # what there is, by ("device", name) and ("fault", path), with what is said of it
+State = dict[tuple[str, str], str]  # the state, by ("device", name) and ("fault", path), with a text about each
 
 
 @click.command()
@@ -78,7 +78,7 @@ def _states(options: Options, interval: float) -> Iterator[State]:
 
 
 def _occasions(directories: list[str], interval: float) -> Iterator[None]:
-    """The moments to look: now, when inotify tells of something in the directories, and every `interval` seconds."""
+    """The moments to look: now, when inotify reports something in the directories, and every `interval` seconds."""
     yield
     try:
         import watchfiles

@@ -85,7 +85,7 @@ def write_new(text_of: Callable[[str], str], kind: str, path: str | None, force:
 def complete_device_of_file(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The names of the devices in the spec file that is on the command line, for the shell."""
     try:
-        # While an option has no value yet, click hasn't told the arguments apart.
+        # While an option has no value yet, click has not parsed the arguments.
         found = load_spec(ctx.params.get("path") or next(iter(ctx.args), ""))
     except InvalidSpec:
         return []
@@ -107,7 +107,7 @@ def _is_pipe(path: str) -> bool:
 
 
 def _refuse_bare_devices(spec: Any, before: Any) -> None:
-    """Engines refuse a whole file for a device without edits, so no edit makes one."""
+    """Engines refuse a whole file if a device has no edits. So we never write such a device."""
     bare = {device["name"] for device in before["devices"] if "containerEdits" not in device}
     for device in spec["devices"]:
         if "containerEdits" not in device and device["name"] not in bare:

@@ -61,7 +61,7 @@ def flow(value: Any) -> str:
 
 
 def scalar(value: Any) -> str:
-    """A text, with quotes unless nobody could take it for something else; or a number or boolean."""
+    """A text, with quotes if anybody could read it as something else; or a number or boolean."""
     if not isinstance(value, str):
         return json.dumps(value)
     plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS

@@ -43,7 +43,7 @@ def setting(text: str) -> tuple[str, str]:
 
 
 def set_field(owner: Any, field: str, text: str) -> None:
-    """Give a field of a device, or of a spec, a value. Raises ClickException."""
+    """Set a field of a device or of a spec. Raises ClickException."""
     parent, form, last = _walk(owner, field, make=True)
     if isinstance(parent, list):
         place = _place(parent, last, field, _list_name(field))
@@ -111,7 +111,7 @@ def _own_name(form: Form, step: str, field: str) -> str:
 def _steps(field: str) -> list[str]:
     steps = [name or place for name, place in _STEP.findall(field)]
     if not steps or _STEP.sub("", field):
-        raise click.UsageError(f"{field!r} is no name of a field, like deviceNodes[/dev/a].fileMode")
+        raise click.UsageError(f"{field!r} is not the name of a field, such as deviceNodes[/dev/a].fileMode")
     return steps
 
 

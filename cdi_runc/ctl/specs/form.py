@@ -73,7 +73,7 @@ def upgrade(path: str, version: str, dry_run: bool) -> None:
 def downgrade(path: str, version: str, dry_run: bool) -> None:
     """Lower the cdiVersion, for older engines.
 
-    What an older version can't say is named, and nothing is changed."""
+    If the spec needs a newer version, cdictl names the fields and changes nothing."""
 
     def lowered(spec: Any) -> str:
         fields = [f"{field_text(field)} needs {needed}" for needed, field in requirements(spec) if age(needed) > limit]

@@ -27,7 +27,7 @@ _DONE = {"write": "written", "remove": "removed"}
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a host: its recipes, why some are not used, the specs, and what has to be done with files."""
+    """One look at a host: its recipes, why some are not used, the specs, and the changes to files."""
 
     known: Recipes
     left: dict[str, str]
@@ -65,7 +65,7 @@ def complete_word(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 @click.option("--check", "mode", flag_value="check", help="Say which files of ours are stale; exit status 1 if any is.")
 @click.option("--diff", "mode", flag_value="diff", help="Show what --write would change.")
 @click.option("--watch", "mode", flag_value="watch", help="Write, and again after each change, until interrupted.")
-@click.option("--explain", metavar="NAME", help="Say why a device, a kind or a recipe gives what it gives.")
+@click.option("--explain", metavar="NAME", help="Say why a device, a kind or a recipe is there or not.")
 @click.option(
     "--output-dir",
     metavar="DIR",
@@ -182,7 +182,7 @@ def files(look: Look, mode: str, output: str) -> int:
 
 
 def written(look: Look) -> list[str]:
-    """Write the files, and say what was written; what could not be is the result."""
+    """Write the files, and say what was written. Returns what could not be written."""
     faults = []
     for step in look.steps:
         fault = _taken(step)
@@ -242,7 +242,7 @@ def _row(made: Generated) -> tuple[str, str, str, str]:
 
 
 def _nothing(look: Look, words: Sequence[str]) -> Iterator[str]:
-    """What is to be said where recipes that were named give nothing, or none does."""
+    """What to say if named recipes find nothing, or if no recipe finds anything."""
     if not any(one.spec for one in look.made) and not words:
         yield "no recipe finds a device here (cdictl recipes lists them)"
     for one in look.made if words else ():

@@ -1,4 +1,4 @@
-"""`cdictl generate --watch`: spec files kept up to date with the kernel's events, where no systemd does it."""
+"""`cdictl generate --watch`: spec files kept up to date by the kernel's events, for hosts without systemd."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def watch(place: Place, words: Sequence[str]) -> None:
-    """Write the files now, and again after each change, until interrupted. A line that was said is not said again."""
+    """Write the files now, and again after each change, until interrupted. No line is printed twice."""
     from cdi_runc.ctl.specs.generate import written
 
     try:

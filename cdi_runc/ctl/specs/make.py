@@ -36,7 +36,7 @@ def new(kind: str, name: str, path: str | None, force: bool, **given: Sequence[A
 def from_nodes(nodes: tuple[str, ...], kind: str, with_all: bool, path: str | None, force: bool) -> None:
     """Make a spec of this host's device nodes.
 
-    Each node becomes a device. A node that is a link stands for the node that it leads to."""
+    Each node becomes a device. If a node is a link, the device has the node that the link leads to."""
     nodes = tuple(map(os.path.abspath, nodes))
     tree = Tree()
     for node in nodes:

@@ -1,8 +1,8 @@
-"""A text that says one thing, changed where needed so that it says another: all other characters stay.
+"""Change a text where needed so that it says something else. All other characters stay.
 
-The change is found by comparing plain data, as `parse_spec` gives it, so an edit sees the text as the reader does:
-fields in any case, null as nothing, `010` as 8. Who calls this reads the new text again: what is not what was wanted
-must not be written. Knows YAML and JSON, and no spec.
+The change is found by comparing plain data, as `parse_spec` gives it. So an edit sees the text as the reader does:
+fields in any case, null as nothing, `010` as 8. The caller reads the new text again, and must not write it if it does
+not say what was asked for. Knows YAML and JSON, and no spec.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class _Patch:
         if last + 1 == len(spans):
             raise Unfit
         end = spans[last + 1][0]
-        if "#" in self.text[spans[last][1] : end]:  # a comment on the next entry: the dash is alone in its line then
+        if "#" in self.text[spans[last][1] : end]:  # a comment on the next entry: then the dash is alone in its line
             end = spans[last][1]
         self.cuts.append((spans[0][0], end, ""))
 
@@ -230,7 +230,7 @@ class _Patch:
         return at - self.line_start(at)
 
     def before(self, start: int, column: int) -> int:
-        """Where the comment begins that is directly above a line, at the same indentation."""
+        """Where the comment directly above a line begins, at the same indentation."""
         while start:
             above = self.line_start(start - 1)
             line = self.text[above:start]
@@ -240,7 +240,7 @@ class _Patch:
         return start
 
     def after(self, end: int, column: int) -> int:
-        """Where the lines end that belong to what ends here: those of the comments that are indented more, too."""
+        """Where the lines of what ends here end, with comments that are indented more."""
         end = self.line_end(end)
         deeper = re.compile(rf" {{{column + 1},}}#")
         while deeper.match(self.text, end):

@@ -1,4 +1,4 @@
-"""`cdictl render`: what a device brings, written out for a system that runs no OCI bundle or does not know cdi-runc."""
+"""`cdictl render`: a device's edits, written for a system that runs no OCI bundle or does not know cdi-runc."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cdi_runc.ctl.output import echo_aside, echo_data
 from cdi_runc.render import TARGETS, Rendered, edits_of
 from cdi_runc.render import target as target_of
 
-# Podman runs what is there for every container, and CRI-O too.
+# Podman and CRI-O run the hooks in these for every container.
 _EVERYBODYS_HOOKS = ("/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d")
 
 
@@ -44,7 +44,7 @@ def render(
     output: str,
     **how: bool,
 ) -> None:
-    """Write devices out in the words of another system.
+    """Write devices for another system.
 
     TARGET is one of lxc, incus, nspawn, systemd, bwrap, docker, compose, podman, quadlet, kubernetes, apptainer, nomad
     and oci. Targets with flags give shell words on one line, the others the text of a file. What TARGET can't express
@@ -91,7 +91,7 @@ def _data(made: Rendered) -> dict[str, Any]:
 
 
 def _write_hooks(directory: str, files: Mapping[str, str]) -> None:
-    """Make the directory hold just these hooks: a hook of an earlier call would still run."""
+    """Put just these hooks into the directory: otherwise a hook of an earlier call would still run."""
     if os.path.realpath(directory) in _EVERYBODYS_HOOKS:
         raise click.ClickException(f"{directory}: Podman would run the hooks there for every container: name another")
     os.makedirs(directory, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`cdictl rules`: what the names mean that `cdictl validate` gives its findings."""
+"""`cdictl rules`: the rules of `cdictl validate`, and what they mean."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def complete_rule(_: click.Context, __: click.Parameter, incomplete: str) -> lis
 def rules(name: str | None, output: str) -> None:
     """List the rules of validate, or explain one.
 
-    A rule can be turned off with `cdictl validate --ignore RULE`, except those of what makes a file unusable."""
+    `cdictl validate --ignore RULE` turns a rule off. Rules that find unusable files can't be turned off."""
     chosen = [RULES[known_rule(name)]] if name else list(RULES.values())
     if output != "table":
         rows: list[dict[str, Any]] = [

@@ -1,7 +1,7 @@
-"""A spec file that is edited as a text: what the edit does not touch stays as its author wrote it, comments too.
+"""A spec file that is edited as text: the rest of the file stays as its author wrote it, with comments.
 
-The edit is made to the spec, and the text is changed to say the edited spec. Only a text that reads so is kept, so no
-peculiarity of YAML is lost without a word. Knows files and forms, not what the edits mean.
+The edit is made to the spec. Then the text is changed until it says the edited spec, and read again to check this. So
+nothing is lost silently. Knows files and forms, not what the edits mean.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Edit = Callable[[Any], object]  # changes a spec, a dict, in place
 
-STANDARD = "-"  # stands for standard input, and for standard output
+STANDARD = "-"  # means standard input, or standard output
 
 
 class SpecFile:
@@ -55,7 +55,7 @@ class SpecFile:
         return self.saying(wanted)
 
     def saying(self, wanted: Any) -> str:
-        """The text, changed so that it says what is wanted."""
+        """The text, changed so that it says this."""
         if wanted == self.spec:
             return self.text
         try:

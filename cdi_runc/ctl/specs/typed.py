@@ -12,7 +12,7 @@ import click
 
 from cdi_runc.ctl.specs.fields import remove_field, set_field, setting
 
-# What makes two edits of a kind the same thing, of which the later takes the place of the earlier.
+# What makes two edits of a kind the same thing. The later one replaces the earlier one.
 _SAME: dict[str, Callable[[Any], object]] = {
     "env": lambda entry: entry.partition("=")[0],
     "deviceNodes": lambda node: node["path"],
@@ -73,7 +73,7 @@ def edits_of(given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 def put_all(owner: Any, given: Mapping[str, Sequence[Any]]) -> None:
-    """Put all that the options give into a device or a whole spec, and take away what they take away."""
+    """Put everything from the options into a device or a whole spec, and remove what they remove."""
     put(owner, edits_of(given), pairs(given["annotations"]))
     for field, value in map(setting, given["fields"]):
         set_field(owner, field, value)
@@ -105,7 +105,7 @@ def pairs(values: Sequence[str]) -> dict[str, str]:
 
 
 def put(owner: Any, edits: Mapping[str, Any], annotations: Mapping[str, str]) -> None:
-    """Put edits and annotations into a device or a whole spec; what is of the same name there is replaced."""
+    """Put edits and annotations into a device or a whole spec. Those with the same name are replaced."""
     if annotations:
         owner.setdefault("annotations", {}).update(annotations)
     if not edits:

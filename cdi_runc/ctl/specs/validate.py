@@ -32,7 +32,7 @@ def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
 
 
 def _complete_release(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    """The releases that brought a newer version of the standard, as ENGINE@VERSION, for the shell."""
+    """The releases with a newer version of the standard than before, as ENGINE@VERSION, for the shell."""
     words = [f"{engine}@{release}" for engine, releases in RELEASES.items() for release in releases]
     return [word for word in words if word.startswith(incomplete)]
 
@@ -41,13 +41,13 @@ def _ignored(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> f
     """The rules that say nothing."""
     for name in map(known_rule, names):
         if RULES[name].always:
-            raise click.BadParameter(f"{name} can't be ignored: by this rule a file is unusable")
+            raise click.BadParameter(f"{name} can't be ignored: this rule makes a file unusable")
     return frozenset(names)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[FILE|DIR|-]...", type=click.Path())
-@click.option("--host", is_flag=True, help="What is not there on this host is an error.")
+@click.option("--host", is_flag=True, help="Report what is missing on this host as an error.")
 @click.option(
     "--for",
     "engines",
@@ -65,9 +65,9 @@ def _ignored(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> f
     metavar="RULE",
     callback=_ignored,
     shell_complete=complete_rule,
-    help="Say nothing by this rule; cdictl rules lists them.",
+    help="Ignore this rule (cdictl rules lists them).",
 )
-@click.option("--all", "with_all", is_flag=True, help="Show all warnings, however many are alike.")
+@click.option("--all", "with_all", is_flag=True, help="Show all warnings, also many of one rule.")
 @output_option("table", "json", "yaml", "github", "sarif")
 @click.pass_context
 def validate(
@@ -82,8 +82,8 @@ def validate(
 ) -> None:
     """Check spec files.
 
-    Without FILE and DIR, those that containers get their devices from. Errors are what makes a file unusable. Warnings
-    are about what is legal and yet goes wrong in practice. Exit status 1 where there are errors.
+    Without FILE and DIR, it checks the files that containers get their devices from. An error makes a file unusable. A
+    warning is about something that is allowed but fails in practice. The exit status is 1 if there are errors.
     """
     if not paths:
         found = ctx.find_object(Options).settings()["spec-dirs"]  # type: ignore[union-attr]
@@ -104,7 +104,7 @@ def validate(
 
 
 def _shown(files: Iterator[Checked], several: bool) -> Iterator[Checked]:
-    """The files as they are checked, counted on the terminal if there are several and the findings go into a file."""
+    """The files as they are checked, with a progress bar if there are several and the findings go into a file."""
     if not several or not _counts_on_terminal():
         yield from files
         return
@@ -113,7 +113,7 @@ def _shown(files: Iterator[Checked], several: bool) -> Iterator[Checked]:
 
 
 def _counts_on_terminal() -> bool:
-    """Is nothing else on the terminal? What reads a pipe may be a pager, which has the terminal for itself."""
+    """Is the terminal free? The reader of a pipe may be a pager, which uses the terminal."""
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return False
     try:
@@ -123,7 +123,7 @@ def _counts_on_terminal() -> bool:
 
 
 def _said(files: Iterator[Checked], folding: report.Folding) -> Iterator[Checked]:
-    """The files, each of which something is said as soon as it is checked, and of all at the end."""
+    """The files. Each one's findings are printed as soon as it is checked, and a summary at the end."""
     done = []
     for checked in files:
         for line in report.people(checked, folding):

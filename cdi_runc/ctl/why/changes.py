@@ -34,11 +34,11 @@ class Step:
 
 
 def steps(config: dict[str, Any], groups: Sequence[tuple[str, Any]], files: dict[str, str]) -> list[Step]:
-    """What each group (provenance and edits, as `injection.resolve` gives them) changes in the config, one by one.
+    """What each group (source and edits, from `injection.resolve`) changes in the config, one after the other.
 
     `files` has the spec file of each device. The config stays as it is. Raises InjectionError.
     """
-    outcome(config, groups, in_user_namespace)  # all or nothing: what fails together must not be shown in parts
+    outcome(config, groups, in_user_namespace)  # all or nothing: if one fails, none is shown
     found = []
     before = config
     for number, (whose, _) in enumerate(groups, 1):

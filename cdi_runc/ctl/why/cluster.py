@@ -21,7 +21,7 @@ _ENGINES = ("containerd", "crio")
 
 
 def devices_reach_pods(host: Host) -> Iterator[Result]:
-    """The kubelet has the devices from one side only, and the engine does what it says."""
+    """The kubelet gets the devices from one side only, and the engine does what the kubelet says."""
     from cdi_runc.ctl.why.result import Result
 
     asks = host.files.settings["requests"]["kubelet"]

@@ -1,7 +1,7 @@
-"""Containers of this host and their bundles, found where runtimes and engines keep them, so that none has to run.
+"""Containers of this host and their bundles, found in the files of runtimes and engines, so that no engine has to run.
 
-A runtime keeps its containers' state below its root directory, and each engine gives it a root of its own; bundles of
-containers that a runtime refused, or that have ended, may still be where the engine made them.
+A runtime keeps its containers' state below its root directory, and each engine gives it another root. The engine may
+still have the bundles of containers that were refused or have ended.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ def everything() -> Iterable[Container]:
 
 
 def _all(id_pattern: str) -> Iterable[Container]:
-    """Each container once, as its runtime knows it if one does; of those that run, also others than the pattern's."""
+    """Each container once, as its runtime knows it, if it does. Of those that run, also others than the pattern's."""
     return {container.id: container for container in (*left_bundles(id_pattern), *_with_state())}.values()
 
 
 def left_bundles(id_pattern: str) -> Iterator[Container]:
-    """Bundles that lie where engines make them, whatever has become of their containers."""
+    """Bundles where engines make them, even if their containers are gone."""
     for pattern in BUNDLES:
         for path in glob.glob(os.path.expanduser(pattern).format(id=id_pattern)):
             if os.path.exists(os.path.join(path, "config.json")):

@@ -1,4 +1,4 @@
-"""`cdictl diff`: what cdi-runc would change in a container's config.json, and whose edits that are."""
+"""`cdictl diff`: what cdi-runc would change in a container's config.json, and by whose edits."""
 
 from __future__ import annotations
 

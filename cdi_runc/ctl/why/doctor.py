@@ -1,4 +1,4 @@
-"""`cdictl doctor`: the whole host on one page, and what mends it."""
+"""`cdictl doctor`: the whole host on one page, and how to fix it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cdi_runc.ctl.why.result import Result
 
 
 @click.command()
-@click.option("--fix", is_flag=True, help="Mend what is safe to mend: permissions of specs, the snapshot.")
+@click.option("--fix", is_flag=True, help="Repair what is safe to repair: permissions of specs, the snapshot.")
 @output_option("table", "json", "yaml")
 @click.pass_context
 def doctor(ctx: click.Context, fix: bool, output: str) -> None:
     """Look at all that containers need to get their devices.
 
-    The worst comes first, each with the command that mends it. Exit status 1 if there is a
-    problem, 2 if all works and there is a warning."""
+    The worst comes first. Each has the command that repairs it. The exit status is 1 if there is
+    a problem, and 2 if there are only warnings."""
     options = ctx.find_object(Options) or Options()
     results = examine(Host(options))
     mended = [result for result in results if fix and result.fix and _mend(result)]
@@ -31,7 +31,7 @@ def doctor(ctx: click.Context, fix: bool, output: str) -> None:
         echo_data(data, output)
     else:
         for result in mended:
-            echo_folded(f"{painted('mended  ', 'ok')} {result.topic}: {result.text}", 9)
+            echo_folded(f"{painted('fixed   ', 'ok')} {result.topic}: {result.text}", 9)
         for result in results:
             _echo(result)
     levels = {result.level for result in results}
@@ -42,8 +42,8 @@ def _mend(result: Result) -> bool:
     try:
         assert result.fix
         result.fix()
-    except Exception as fault:  # whatever keeps it from being mended, the other checks go on
-        echo_aside(f"{result.topic} could not be mended: {fault}")
+    except Exception as fault:  # if the repair fails, the other checks still run
+        echo_aside(f"{result.topic} could not be fixed: {fault}")
         return False
     return True
 
@@ -52,7 +52,7 @@ def _echo(result: Result) -> None:
     level = painted(f"{result.level:<8}", result.level)
     echo_folded(f"{level} {result.topic}: {printable(result.text)}", 9)
     if result.mend:
-        echo_folded(f"{'':8}   mend it: {printable(result.mend)}", 13)
+        echo_folded(f"{'':8}   fix: {printable(result.mend)}", 13)
 
 
 def _data(result: Result) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _MARKS = {"ok": "->", "note": "->", "warning": "?>", "problem": "!>"}
 def explain() -> None:
     """Tell why a container gets its devices, or why not.
 
-    What is wrong comes first; then the story, as cdi-runc goes through it."""
+    Problems come first. Then come the steps, in the order of cdi-runc."""
 
 
 @explain.command()
@@ -93,7 +93,7 @@ def pod(options: Options, name: str, kubelet_dir: str, output: str) -> None:
 def last(options: Options, output: str) -> None:
     """The newest container, or the one that was refused last.
 
-    Of these two it is the later one. cdi-runc keeps only one record of what it does: why it last refused a container.
+    The later of the two is shown. cdi-runc keeps only one record of what it does: why it last refused a container.
     The newest container is the one whose config.json was written last."""
     refused, newest = _refused(options), containers.newest()
     if refused and (newest is None or refused["time"] >= int(newest[1])):  # the shim notes whole seconds

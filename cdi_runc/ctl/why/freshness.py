@@ -1,4 +1,4 @@
-"""Specs that the host has overtaken, of `cdictl generate` and of vendors' tools, and what makes them anew."""
+"""Specs that no longer fit the host, of `cdictl generate` and of vendors' tools, and what makes them again."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from cdi_runc.ctl.options import Options
     from cdi_runc.generate.files import Step
 
-# By vendor, what makes a file of its specs anew.
+# By vendor, the command that makes its spec files again.
 _REMEDIES = {
     "nvidia.com": "nvidia-ctk cdi generate --output={}",
     "amd.com": "amd-ctk cdi generate --output={}",
     "intel.com": "intel-cdi-specs-generator, which writes {}",
 }
-_OTHERS = "make {} anew with the tool of its vendor"
+_OTHERS = "make {} again with the tool of its vendor"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A spec that no longer fits the host: what is wrong, the command that mends it, and one that does so unasked."""
+    """A spec that no longer fits the host: what is wrong, the command that repairs it, and a function that does it."""
 
     text: str
     mend: str

@@ -1,4 +1,4 @@
-"""What `doctor` says of who could get devices, or root's rights, without being meant to."""
+"""What `doctor` says of users who could get devices or root's rights although they should not."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def asking_images(host: Host) -> Iterator[Result]:
 
 
 def untrusted_files(host: Host) -> Iterator[Result]:
-    """What others than root may write, of all that root executes or believes."""
+    """What other users may write, of everything that root executes or reads."""
     level: Level = "problem" if host.settings["trust"] == "strict" else "warning"
     config = host.options.config_path
     paths = [config, os.path.dirname(config), policy.path_beside(config), *_programs()]

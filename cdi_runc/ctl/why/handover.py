@@ -13,5 +13,5 @@ def runtime_behind(name: str, settings: Mapping[str, Any]) -> str:
     wanted = settings["runtimes"].get(name, name)
     try:
         return runtime.find(wanted, os.devnull, os.environb)
-    except OSError as fault:  # it may be asked for its version, lest it is a wrapper that leads back to cdi-runc
+    except OSError as fault:  # it may be asked for its version, to detect a wrapper that calls cdi-runc again
         raise RuntimeMissing(f"the runtime {wanted} can't be executed: {fault.strerror}") from None

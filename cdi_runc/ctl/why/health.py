@@ -1,7 +1,7 @@
-"""Checks of the whole host: is everything in place for containers to get their devices, and what mends it if not.
+"""Checks of the whole host: is everything in place for containers to get their devices, and what repairs it if not.
 
 Every check is a plain function from the host to its results, and the list of them is at the end. Nothing here prints;
-a check changes nothing, but a result may bring a function that mends what it is about without any harm.
+a check changes nothing, but a result may have a function that repairs the problem without risk.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from cdi_runc.shim.errors import ShimError
 
 
 class Host:
-    """This host, as cdictl was asked to look at it; what several checks want is found out once."""
+    """This host, as cdictl was asked to look at it. What several checks need is found out once."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -196,7 +196,7 @@ def last_refusal(host: Host) -> Iterator[Result]:
 
 
 def kernel_notes(host: Host) -> Iterator[Result]:
-    """What of the kernel matters when a device is there and yet can't be used."""
+    """What in the kernel matters if a device is there but can't be used."""
     unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
     version = "2 (device rules are a BPF program)" if unified else "1 (device rules are in devices.list)"
     yield Result("ok", "kernel", f"cgroup version {version}")
@@ -235,7 +235,7 @@ def examine(host: Host) -> list[Result]:
 
 
 def _results(check: Callable[[Host], Iterator[Result]], host: Host) -> Iterator[Result]:
-    """The results of a check; if it fails itself, that is one too, and the other checks are still made."""
+    """The results of a check. If the check itself fails, that is a result too, and the other checks still run."""
     name = check.__name__.replace("_", "-")
     try:
         for result in check(host):
@@ -255,7 +255,7 @@ marshal.loads(code[16:])
 
 
 def _can_be_loaded(frozen: str) -> bool:
-    """Whether the Python that the code was compiled for takes it; also where that Python is not here any more."""
+    """Whether the Python that the code was compiled for can load it; also true if that Python is gone."""
     name = os.path.basename(frozen).replace("frozen-", "python").removesuffix(".pyc")
     for directory in (os.path.dirname(sys.executable), "/usr/bin"):
         python = os.path.join(directory, name)

@@ -14,7 +14,7 @@ from cdi_runc.shim.lxc import record
 from cdi_runc.shim.lxc.config import LxcConfig
 from cdi_runc.shim.lxc.hook import VARIABLE, names_in
 
-# Where each system has a container's config. Incus writes it anew at each start.
+# Where each system has a container's config. Incus writes it again at each start.
 _CONFIGS = {
     "lxc": ("/var/lib/lxc/{name}/config", "~/.local/share/lxc/{name}/config"),
     "incus": ("/run/incus/{name}/lxc.conf", "/var/log/incus/{name}/lxc.conf"),
@@ -24,7 +24,7 @@ _LEVELS: dict[str, Level] = {"error": "problem", "warning": "warning", "info": "
 
 @dataclass(frozen=True)
 class Hooked:
-    """A container that one of these systems knows, or once started. `config` is '' where none is there now."""
+    """A container that one of these systems knows, or once started. `config` is '' if it is gone."""
 
     system: str
     name: str
@@ -37,7 +37,7 @@ class Hooked:
 
 
 def find(name: str) -> Hooked | None:
-    """The container of that name; None where neither system has it, and none had."""
+    """The container of that name; None if neither system has or had it."""
     if "/" in name:
         return None
     for system, places in _CONFIGS.items():
@@ -85,7 +85,7 @@ def _hooks(container: Hooked) -> list[Step]:
 
 
 def _said(container: Hooked) -> list[Step]:
-    """What the hooks said at the last start, of which each begins with a line that says what was asked for."""
+    """What the hooks said at the last start. Each start begins with a line that says what was asked for."""
     path = record.log_path(os.environb)
     lines = record.lines_of(path, f"{container.system}/{container.name}")
     begin = max((place for place, line in enumerate(lines) if line[1] == "info"), default=0)

@@ -1,4 +1,4 @@
-"""The story of a pod's devices on this node: what the kubelet gave to each container, and what the container has of it.
+"""The story of a pod's devices on this node: what the kubelet gave to each container, and what reached the container.
 
 The chain has three links: the kubelet gives a resource or a claim, that is a CDI device, and the engine or cdi-runc
 makes its edits. The story says where it broke.
@@ -79,7 +79,7 @@ def _of_bundle(device: str, files: SpecFiles, container: Container) -> Step:
 
 
 def _who(case: Case, device: str) -> str:
-    """Who can have put it there. Both do it where both may, and what is there is not put there twice."""
+    """Who may have put it there. If both can, both do it, but nothing is put there twice."""
     try:
         asked = {request.name: str(request) for request in requested(case.config, case.requests)}
     except (CDIError, ShimError):

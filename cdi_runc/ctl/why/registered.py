@@ -1,4 +1,4 @@
-"""What the engines of this host know of cdi-runc, and what cdi-runc has noted down of them."""
+"""What the engines of this host know of cdi-runc, and what cdi-runc has recorded about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def registrations_readable(host: Host) -> Iterator[Result]:
         yield Result("problem", "engines", str(fault), "cdictl engine list")
     pending = journal.pending_path(directory)
     if os.path.lexists(pending):
-        text = f"a change of the engines' files was cut short: {pending}"
+        text = f"a change of the engines' files was interrupted: {pending}"
         yield Result("problem", "engines", text, "cdictl engine status")
 
 
@@ -47,7 +47,7 @@ def registrations_hold(host: Host) -> Iterator[Result]:
 
 
 def engines_know_us(host: Host) -> Iterator[Result]:
-    """Some engine is told to use cdi-runc, or brings devices itself."""
+    """At least one engine uses cdi-runc, or injects devices itself."""
     told = {record["engine"] for record in host.registrations}
     without: list[tuple[str, str]] = []
     served = 0

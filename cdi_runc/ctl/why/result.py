@@ -11,7 +11,7 @@ Level = Literal["problem", "warning", "ok"]
 
 @dataclass(frozen=True)
 class Result:
-    """`mend` is the command that mends it; `fix` does the same, where that is safe to do unasked.
+    """`mend` is the command that fixes it; `fix` does the same, if that is safe to do without asking.
 
     `check` names the check for programs; it stays the same in all versions of cdictl.
     """

@@ -1,4 +1,4 @@
-"""What the runtime behind cdi-runc makes of this host's specs: edits that it drops, unsafe hooks."""
+"""What the runtime behind cdi-runc does with this host's specs: edits that it drops, unsafe hooks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The story of a decision: why a container gets its devices, or why not, arrow by arrow as the shim goes.
 
-Every chapter is a plain function from the case to its steps; a step that is a problem is a cause. The shim's own code
-decides. Knows no way to print, and changes nothing.
+Every chapter is a plain function from the case to its steps. A step with a problem is a cause. The shim's own code
+decides. Prints nothing and changes nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Level = Literal["ok", "note", "warning", "problem"]
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that was looked at, and what came of it; `details` are lines for those who want to know more."""
+    """One thing that was looked at, and the result. `details` are lines with more about it."""
 
     level: Level
     text: str
@@ -180,21 +180,25 @@ def look_alikes(case: Case) -> Iterator[Step]:
         near = difflib.get_close_matches(key.partition("/")[0] + "/", prefixes, 1, 0.75)
         if near and "/" in key:
             rest = key.partition("/")[2]
-            yield Step("problem", f"annotation {key} is no request, by its prefix; did you mean {near[0]}{rest}?")
+            yield Step(
+                "problem", f"annotation {key} is not a request, because of its prefix; did you mean {near[0]}{rest}?"
+            )
         elif any(case.files.find(name.strip()) for name in value.split(",")):
             meant = f"{next(iter(prefixes), 'cdi.k8s.io/')}{key.rpartition('/')[2]}"
-            yield Step("warning", f"annotation {key} names the device {value}, but is no request; {meant} would be")
+            yield Step("warning", f"annotation {key} names the device {value}, but is not a request; {meant} would be")
     for entry in _variables(case.config):
         name, _, value = entry.partition("=")
         if not case.requests["env"] and name == "CDI_DEVICES":
-            yield Step("warning", f"the variable CDI_DEVICES={value} is no request unless config.yaml says so")
+            yield Step("warning", f"the variable CDI_DEVICES={value} is not a request unless config.yaml says so")
     mounts = case.config.get("mounts")
     for mount in mounts if isinstance(mounts, list) else ():
         target = mount.get("destination") if isinstance(mount, dict) else None
         parts = target.split("/") if isinstance(target, str) else []
         name = f"{parts[-3]}/{parts[-2]}={parts[-1]}" if len(parts) > 3 else ""
         if not case.requests["mounts"] and name and case.files.find(name):
-            yield Step("warning", f"the mount to {target} is no request unless config.yaml says so (requests: mounts)")
+            yield Step(
+                "warning", f"the mount to {target} is not a request unless config.yaml says so (requests: mounts)"
+            )
 
 
 def specs_looked_at(case: Case) -> Iterator[Step]:

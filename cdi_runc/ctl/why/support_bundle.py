@@ -1,7 +1,7 @@
-"""`cdictl support-bundle`: all that someone far away needs to find out what is wrong here, in one tar.
+"""`cdictl support-bundle`: everything that someone elsewhere needs to find out what is wrong here, in one tar.
 
-The values of variables are taken out: nobody's password is to travel in a spec. A file that can't be read as a spec is
-left out, since in it nobody can tell what a value is.
+The values of variables are left out, since they may be passwords. A file that can't be read as a spec is left out too,
+because its values can't be found.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cdi_runc.ctl.why.health import Host, examine
 from cdi_runc.engines.ask import ask
 from cdi_runc.engines.engine import EngineError
 
-_LOG_LINES = 500  # the last ones of the journal that name cdi-runc
+_LOG_LINES = 500  # lines: the last ones of the journal that name cdi-runc
 
 
 @click.command(name="support-bundle")
@@ -39,7 +39,7 @@ _LOG_LINES = 500  # the last ones of the journal that name cdi-runc
 )
 @click.pass_obj
 def support_bundle(options: Options, path: str | None) -> None:
-    """Collect what doctor says, the specs and logs in one file.
+    """Collect doctor's output, the specs and the logs in one file.
 
     The file is a tar archive. The values of variables are left out."""
     path = path or "cdi-runc-support.tar.gz"

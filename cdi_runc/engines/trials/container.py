@@ -44,4 +44,4 @@ class Trials(Protocol):
         """Start the container and return its first process as the host numbers it."""
 
     def clean(self, found: Found, container: Container, image: bool) -> None:
-        """Remove the container, and its image if we brought it."""
+        """Remove the container, and its image if we loaded it."""

@@ -14,7 +14,7 @@ from cdi_runc.engines.trials.container import Container
 
 
 def load_image(found: Found, archive: str, image: str) -> None:
-    """`incus image import`, of an archive with a root file system and what Incus wants to know of it."""
+    """`incus image import`, of an archive with a root file system and the metadata that Incus needs."""
     with tempfile.TemporaryDirectory(prefix="cdi-runc-") as folder:
         lxc.unpack(archive, os.path.join(folder, "rootfs"))
         with open(os.path.join(folder, "metadata.yaml"), "w", encoding="utf-8") as file:

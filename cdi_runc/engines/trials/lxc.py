@@ -36,7 +36,7 @@ def start(found: Found, container: Container) -> int:
     """A container without a network."""
     home, rootfs = os.path.join(_HOME, container.name), _rootfs(container.image)
     if not os.path.isdir(rootfs):
-        raise EngineError(f"{rootfs} is no directory: --image takes the root file system of a container")
+        raise EngineError(f"{rootfs} is not a directory: --image takes the root file system of a container")
     os.makedirs(home)
     with open(os.path.join(rootfs, "sbin/init"), "w", encoding="utf-8") as file:
         file.write(init_of(container))

@@ -1,4 +1,4 @@
-"""Start a throw-away container with a harmless CDI device through an engine, and see step by step what arrives.
+"""Start a throw-away container with a harmless CDI device through an engine, and check each step.
 
 The device is /dev/null under another name, a variable, and a mount of its own spec file. What is in the container is
 read from outside, in /proc, so that the image needs nothing but `sh` and `sleep`.
@@ -48,8 +48,8 @@ class _Device:
 def run(engine: Engine, found: Found, runtime: str, settings: Mapping[str, Any], image: str | None) -> Iterator[Step]:
     """Try `runtime` of this engine; `settings` are cdi-runc's own, `image` is one to use in place of ours.
 
-    Yields each step as it is known, and ends at the first that doesn't work, once all is cleaned up. Raises EngineError
-    where it can't even begin.
+    Yields each step as soon as it is known. The first step that fails is the last, and everything is cleaned up. Raises
+    EngineError if the test can't begin.
     """
     handler = engine.runtimes(found).handlers.get(runtime)
     if handler is None:

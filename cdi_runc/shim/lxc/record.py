@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SYSTEM_LOG = "/var/log/cdi-runc/lxc.log"
-_LIMIT = 1 << 20  # bytes; then the log begins anew, and the one before is kept
+_LIMIT = 1 << 20  # bytes; then a new log begins, and the one before is kept
 
 
 def log_path(environ: "Mapping[bytes, bytes]") -> str:

@@ -45,7 +45,7 @@ HOT = (
     "cdi_runc.shim.main",
 )
 
-# Those that only some hosts need. Whoever imports such a module takes it as a whole, and no names from it.
+# Those that only some hosts need. Importers take such a module as a whole, and no names from it.
 LATER = ("cdi_runc.shim.policy",)
 
 START = Path(__file__).parent
@@ -113,6 +113,6 @@ class _Untyped(ast.NodeTransformer):
 
 
 def _bare(code: CodeType) -> CodeType:
-    """The code without its table of lines, a third of its size; whoever wants a traceback sets CDI_RUNC_DEBUG."""
+    """The code without its table of lines, a third of its size. For a traceback, set CDI_RUNC_DEBUG."""
     constants = tuple(_bare(inner) if isinstance(inner, CodeType) else inner for inner in code.co_consts)
     return code.replace(co_linetable=b"", co_consts=constants)

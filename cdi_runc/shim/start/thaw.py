@@ -1,7 +1,7 @@
 """HOT. Start the shim the fast way. Not a module: freeze.py compiles it, and puts the hot modules into it.
 
-launcher.sh executes it with the command line of boot.py and `__file__`, the frozen file. boot.py takes over where a
-source has changed, or where someone wants tracebacks, for which the frozen code has no lines.
+launcher.sh executes it with the command line of boot.py and `__file__`, the frozen file. boot.py runs instead if a
+source has changed, or for tracebacks, because the frozen code has no lines.
 """
 
 import _imp

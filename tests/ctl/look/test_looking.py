@@ -108,7 +108,7 @@ def test_who_shadows_whom(cdictl: Cdictl, spec_dir: Path, tmp_path: Path) -> Non
     assert lines[1] == f"vendor.com/gpu=0  env 1  {later}/gpu.json (instead of {spec_dir}/gpu.json)"
     result = CliRunner().invoke(main, [*args, "specs"])
     assert result.stderr == (
-        f"cdictl: {spec_dir}/gpu.json: a later directory has the last word on vendor.com/gpu=0, vendor.com/gpu=1\n"
+        f"cdictl: {spec_dir}/gpu.json: a later directory overrides vendor.com/gpu=0, vendor.com/gpu=1\n"
     )
 
 

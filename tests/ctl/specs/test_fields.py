@@ -114,7 +114,7 @@ def test_remove_what_is_not_there(field: str, message: str) -> None:
         ("intelRdt.enableMonitoring", "5", "is an integer, not a boolean"),
         ("hooks[0].args", "x", "is a text, not a list"),
         ("hooks[0].args", "[x", "is no YAML"),
-        ("..", "x", "is no name of a field"),
+        ("..", "x", "is not the name of a field"),
         ("mounts[/new].type", "x", r"there is no mounts\[/new\].type"),
     ],
 )

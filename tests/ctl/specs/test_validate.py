@@ -74,7 +74,7 @@ def test_problems_as_sarif(cdictl: Cdictl, tmp_path: Path) -> None:
     assert log["version"] == "2.1.0"
     (rule,) = run["tool"]["driver"]["rules"]
     assert rule["id"] == "spec"
-    assert rule["shortDescription"]["text"].startswith("The file is no spec")
+    assert rule["shortDescription"]["text"].startswith("The file is not a spec")
     assert [result["locations"][0]["physicalLocation"]["region"] for result in run["results"]] == [
         {"startLine": 6, "startColumn": 13},
         {"startLine": 8, "startColumn": 11},

@@ -169,7 +169,7 @@ def test_the_worst_comes_first(cdictl: Cdictl, two_results: list[str]) -> None:
     result = cdictl("doctor")
     assert (result.exit_code, result.stdout.splitlines()) == (
         1,
-        ["problem  worse: not so", "           mend it: do it", "ok       fine: as it should be"],
+        ["problem  worse: not so", "           fix: do it", "ok       fine: as it should be"],
     )
     assert two_results == []
 
@@ -178,7 +178,7 @@ def test_what_is_safe_is_mended(cdictl: Cdictl, two_results: list[str]) -> None:
     result = cdictl("doctor", "--fix")
     assert (result.exit_code, result.stdout.splitlines()) == (
         0,
-        ["mended   worse: not so", "ok       fine: as it should be"],
+        ["fixed    worse: not so", "ok       fine: as it should be"],
     )
     assert two_results == ["done"]
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_mended_is_said(cdictl: Cdictl, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(command, "examine", lambda host: [Result("problem", "worse", "not so", "", fix)])
     result = cdictl("doctor", "--fix")
-    assert result.stderr == "cdictl: worse could not be mended: [Errno 1] Operation not permitted\n"
+    assert result.stderr == "cdictl: worse could not be fixed: [Errno 1] Operation not permitted\n"
     assert result.exit_code == 1
 
 
@@ -268,7 +268,7 @@ def test_an_unfinished_change_of_the_engines_files_is_a_finding(host: Host, tmp_
     (tmp_path / "engines/pending.json").write_text("[]")
     path = f"{tmp_path}/engines/pending.json"
     assert said(registered.registrations_readable(host)) == [
-        ("problem", f"a change of the engines' files was cut short: {path}")
+        ("problem", f"a change of the engines' files was interrupted: {path}")
     ]
 
 
@@ -333,7 +333,7 @@ def test_a_check_that_fails_itself_is_a_finding_and_the_others_go_on(
         1,
         [
             "problem  doctor: the check broken-one has failed: ValueError: odd thing",
-            "           mend it: please report this",
+            "           fix: please report this",
             "ok       first: so far",
             "ok       second: as it should be",
         ],

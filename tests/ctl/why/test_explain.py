@@ -56,12 +56,15 @@ MOUNT = {"mounts": [{"destination": "/cdi/vendor.com/gpu/0", "source": "/dev/nul
         ),
         (asks("vendor.com/gpu:0"), "it has no device name; did you mean vendor.com/gpu=0?"),
         (asks("vendor.com/gpu=0, vendor.com/gpu=1"), "annotation 'cdi.k8s.io/x': ' vendor.com/gpu=1' is not a qual"),
-        (asks("vendor.com/gpu=0", "cdi.k8.io/x"), "annotation cdi.k8.io/x is no request, by its prefix; did you mean"),
+        (
+            asks("vendor.com/gpu=0", "cdi.k8.io/x"),
+            "annotation cdi.k8.io/x is not a request, because of its prefix; did you mean",
+        ),
         (asks("vendor.com/gpu=0", "cdi.k8s.io.x"), "annotation cdi.k8s.io.x names the device vendor.com/gpu=0, but is"),
-        (asks("vendor.com/gpu=0", "gpu"), "is no request; cdi.k8s.io/gpu would be"),
+        (asks("vendor.com/gpu=0", "gpu"), "is not a request; cdi.k8s.io/gpu would be"),
         ({}, "the container asks for no device: that is done by annotations with cdi.k8s.io/"),
         ({"process": {"env": ["CDI_DEVICES=vendor.com/gpu=0"]}}, "the variable CDI_DEVICES=vendor.com/gpu=0 is no"),
-        (MOUNT, "the mount to /cdi/vendor.com/gpu/0 is no request unless config.yaml says so"),
+        (MOUNT, "the mount to /cdi/vendor.com/gpu/0 is not a request unless config.yaml says so"),
         (
             {"annotations": {"io.kubernetes.cri.container-type": "sandbox", "cdi.k8s.io/x": "vendor.com/gpu=0"}},
             "a pod's sandbox gets no devices, so not vendor.com/gpu=0",

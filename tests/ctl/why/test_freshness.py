@@ -26,13 +26,13 @@ def spec(kind: str, **edits: Any) -> dict[str, Any]:
         ),
         (
             spec("amd.com/gpu", deviceNodes=[{"path": "/dev/null", "type": "c", "major": 7, "minor": 3}]),
-            "/etc/cdi/v.yaml: host device '/dev/null' is 1:3 and not 7:3, other than the spec says",
+            "/etc/cdi/v.yaml: host device '/dev/null' is 1:3 and not 7:3, which is not what the spec says",
             "amd-ctk cdi generate --output=/etc/cdi/v.yaml",
         ),
         (
             spec("v.com/x", mounts=[{"hostPath": "/none/lib.so.1", "containerPath": "/x", "options": ["bind"]}]),
             "/etc/cdi/v.yaml: /none/lib.so.1 is not there on this host",
-            "make /etc/cdi/v.yaml anew with the tool of its vendor",
+            "make /etc/cdi/v.yaml again with the tool of its vendor",
         ),
     ],
     ids=["dangling node", "drifted number", "removed library"],

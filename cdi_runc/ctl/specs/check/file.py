@@ -118,7 +118,7 @@ def _text_findings(checked: Checked) -> Iterator[Finding]:
 
 
 def _never_read_in(directory: str) -> Iterator[Finding]:
-    """Names that look like those of spec files, and are none; and directories with specs."""
+    """Names that look like spec files but are not, and directories with specs."""
     for name in sorted(os.listdir(directory)):
         path = os.path.join(directory, name)
         if os.path.isdir(path) and not os.path.islink(path):
@@ -150,7 +150,7 @@ def _writable_by_all(path: str) -> Iterator[Finding]:
 
 
 def _add_conflicts(files: Sequence[Checked]) -> None:
-    """A device that two files of one directory define can't be had at all."""
+    """If two files of one directory define a device, no container can have it."""
     first: dict[str, str] = {}
     for checked in files:
         spec = checked.spec

@@ -40,7 +40,7 @@ def rule_of(check: Callable[..., Any]) -> str:
 
 
 def each_edits(spec: Any) -> Iterator[tuple[Path, Any]]:
-    """The container edits of a spec, its own and each device's, with where they stand."""
+    """The container edits of a spec, its own and each device's, with their places."""
     if "containerEdits" in spec:
         yield ("containerEdits",), spec["containerEdits"]
     for place, device in enumerate(spec["devices"]):
@@ -48,7 +48,7 @@ def each_edits(spec: Any) -> Iterator[tuple[Path, Any]]:
 
 
 def each_edit(spec: Any, kind: str) -> Iterator[tuple[Path, Any]]:
-    """The edits of one kind (`mounts`, `env`), with where they stand."""
+    """The edits of one kind (`mounts`, `env`), with their places."""
     for path, edits in each_edits(spec):
         for place, edit in enumerate(edits.get(kind, ())):
             yield (*path, kind, place), edit

@@ -16,7 +16,7 @@ from cdi_runc.shim.dropped import dropped, features_of
 
 
 def no_such_node(spec: Any) -> Iterator[Remark]:
-    """A node that leaves its numbers to the host must be there. One that gives them is of no use without a device."""
+    """A node without numbers in the spec must be there. A node with numbers is useless without a device."""
     for path, node in each_edit(spec, "deviceNodes"):
         host_path = node.get("hostPath") or node["path"]
         try:
@@ -31,7 +31,7 @@ def no_such_node(spec: Any) -> Iterator[Remark]:
         else:
             wrong = _other_device(given, found)
             if wrong:
-                yield path, f"host device {host_path!r} is {wrong}, other than the spec says"
+                yield path, f"host device {host_path!r} is {wrong}, which is not what the spec says"
 
 
 def no_such_mount_source(spec: Any) -> Iterator[Remark]:

@@ -1,4 +1,4 @@
-"""What the standard or its reference lets pass, and what goes wrong all the same. Looks at the spec alone."""
+"""What the standard or its reference accepts, but what fails in practice. Looks at the spec alone."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def path_made_twice(spec: Any) -> Iterator[Remark]:
 
 
 def path_not_absolute(spec: Any) -> Iterator[Remark]:
-    """Runtimes take a relative path from wherever they are at the moment, or refuse it. Write the whole path."""
+    """Runtimes resolve a relative path from their working directory, or refuse it. Write the whole path."""
     for kind, fields in {
         "deviceNodes": ("path", "hostPath"),
         "mounts": ("containerPath",),
@@ -129,7 +129,7 @@ def group_too_high(spec: Any) -> Iterator[Remark]:
 def hook_without_env(spec: Any) -> Iterator[Remark]:
     """With runc before 1.3.0 a hook in the container's namespaces that has no env runs with the image's variables.
 
-    An image can have it load a library of its own then, as root of the host (CVE-2025-23266). Give the hook an env, for
+    Then an image can make it load the image's library, as root of the host (CVE-2025-23266). Give the hook an env, for
     example `env: [PATH=/usr/sbin:/usr/bin:/sbin:/bin]`. cdi-runc gives such hooks one."""
     for path, hook in each_edit(spec, "hooks"):
         if hook["hookName"] in ("createContainer", "startContainer") and not hook.get("env"):

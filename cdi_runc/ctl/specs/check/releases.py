@@ -1,8 +1,8 @@
 """What an older engine's own CDI library refuses: a version of the standard that it does not know yet.
 
-Each engine's releases stand with the first of those that came with a newer standard, as their go.mod (Docker: also
-vendor.mod) at the release's tag has container-device-interface. All these libraries refuse an unknown `cdiVersion`
-before they look at anything else, and what came with a version has needed that version ever since.
+For each engine, the table has the first release with each newer version of the standard. The source is
+container-device-interface in go.mod (Docker: also vendor.mod) at the release's tag. All these libraries refuse an
+unknown `cdiVersion` before they look at anything else. A field needs the same version in all of them.
 """
 
 from __future__ import annotations

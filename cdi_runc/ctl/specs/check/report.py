@@ -1,4 +1,4 @@
-"""Findings written out: like a good compiler for people, and in the forms that programs and CI services read."""
+"""Findings as text: for people, in the form of a compiler's messages; for programs and CI services, in their forms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALIKE = 3  # warnings of one rule that are shown; specs for another machine hav
 
 
 class Folding:
-    """Which warnings are shown of all files together: of each rule the first few, and the rest is counted."""
+    """Which warnings are shown, over all files: the first few of each rule. The rest is counted."""
 
     def __init__(self, limit: int | None = _ALIKE) -> None:
         self.limit = limit
@@ -124,7 +124,7 @@ def _place(finding: Finding) -> str:
 
 
 def _pointed_at(line: str, number: int, column: int) -> Iterator[str]:
-    """The line and a caret below the column; of a long line the part around it. A tab takes one column, as counted."""
+    """The line and a caret below the column. Of a long line, the part around the column. A tab is one column."""
     width = min(_WIDTH, columns() - _MARGIN)
     start = max(0, column - 1 - width // 2) if len(line) > width else 0
     shown = "".join(char if char.isprintable() else " " for char in line[start : start + width].rstrip())

@@ -32,7 +32,7 @@ _OTHERS = (
     Rule(
         "spec",
         "error",
-        "The file is no spec: no YAML, or against SPEC.md and its schema. No engine takes a device from such a file.",
+        "The file is not a spec: it is not YAML, or it breaks a rule of SPEC.md or the schema. No engine uses it.",
         always=True,
     ),
     Rule("unreadable", "error", "The file or directory cannot be read.", always=True),

@@ -1,4 +1,4 @@
-"""What can be said only of a spec's text: how it is written, and what of it nobody reads."""
+"""Findings about a spec's text alone: how it is written, and what nobody reads of it."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def value_of_another_type(_: str, text: str) -> Iterator[TextRemark]:
             yield (
                 path,
                 piece.start,
-                f"is {_written(text, piece)}, which is no text: strict readers refuse it; write quotes",
+                f"is {_written(text, piece)}, which is not a text: strict readers refuse it; write quotes",
             )
         elif form["type"] == "integer" and isinstance(value, float):
-            yield path, piece.start, f"is {_written(text, piece)}, which is no integer: strict readers refuse it"
+            yield path, piece.start, f"is {_written(text, piece)}, which is not an integer: strict readers refuse it"
 
 
 def name_that_yaml_changes(_: str, text: str) -> Iterator[TextRemark]:
@@ -87,12 +87,12 @@ def name_that_yaml_changes(_: str, text: str) -> Iterator[TextRemark]:
 
 
 def not_json(path: str, text: str) -> Iterator[TextRemark]:
-    """Engines read a file in .json as YAML, so a trailing comma or a comment passes. Other JSON readers refuse it."""
+    """Engines read a .json file as YAML, so they accept a trailing comma or a comment. Other JSON readers refuse it."""
     if path.endswith(".json"):
         try:
             json.loads(text.removeprefix("\ufeff"))
         except json.JSONDecodeError as fault:
-            yield (), fault.pos, f"is YAML but no JSON, in spite of its name: {fault.msg}"
+            yield (), fault.pos, f"is YAML and not JSON, despite its name: {fault.msg}"
 
 
 TEXT: tuple[TextCheck, ...] = (
@@ -105,7 +105,7 @@ TEXT: tuple[TextCheck, ...] = (
 
 
 def _values(text: str) -> Iterator[_Value]:
-    """Every value of the spec's text that has a form in the schema; not those that aliases and merge keys bring."""
+    """Every value of the spec's text that has a form in the schema; not those from aliases and merge keys."""
     root = pieces(text)
     if root is not None:
         yield from _inner((), shared_schema(), root)

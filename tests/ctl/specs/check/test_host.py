@@ -42,15 +42,15 @@ def test_what_is_there(edits: Any) -> None:
         ),
         (
             {"deviceNodes": [NULL | {"type": "c", "major": 9, "minor": 3}]},
-            "host device '/dev/null' is 1:3 and not 9:3, other than the spec says",
+            "host device '/dev/null' is 1:3 and not 9:3, which is not what the spec says",
         ),
         (
             {"deviceNodes": [NULL | {"type": "b", "major": 1, "minor": 3}]},
-            "host device '/dev/null' is of type c and not b, other than the spec says",
+            "host device '/dev/null' is of type c and not b, which is not what the spec says",
         ),
         (
             {"deviceNodes": [{"path": "/usr", "type": "b", "major": 1}]},
-            "host device '/usr' is no device, other than the spec says",
+            "host device '/usr' is no device, which is not what the spec says",
         ),
         (
             {"deviceNodes": [{"path": "/a\0", "type": "b", "major": 1}]},
