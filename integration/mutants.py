@@ -240,6 +240,8 @@ def main() -> None:
                 results.append((waiting[future], future.result()))
                 if results[-1][1] != "killed":
                     print(f"{results[-1][1]}:\n{diff(results[-1][0])}\n", flush=True)
+        except KeyboardInterrupt:
+            print("stopped: the tests that run now end first", flush=True)
         finally:
             pool.shutdown(cancel_futures=True)
     minutes = (time.monotonic() - began) / 60
