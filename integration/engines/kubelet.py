@@ -33,13 +33,17 @@ class Kubelet:
         self._said: dict[str, Path] = {}
 
     def run_pod(
-        self, annotations: Mapping[str, str] | None = None, handler: str = "cdi-runc", share_processes: bool = True
+        self,
+        annotations: Mapping[str, str] | None = None,
+        handler: str = "cdi-runc",
+        share_processes: bool = True,
+        name: str = "",
     ) -> str:
         """Starts a pod in the node's own network, so that no network plugin is asked, and gives its id.
 
         `share_processes` is a pod's shareProcessNamespace; without it, CRI-O makes no pause container.
         """
-        name = next(self._names)
+        name = name or next(self._names)
         processes = messages.POD if share_processes else messages.CONTAINER
         namespaces = messages.NamespaceOption(network=messages.NODE, pid=processes)
         config = messages.PodSandboxConfig(
@@ -61,9 +65,10 @@ class Kubelet:
         command: Sequence[str],
         annotations: Mapping[str, str] | None = None,
         devices: Iterable[str] = (),
+        name: str = "",
     ) -> str:
         """Runs a container of the pod to its end and gives what it printed; takes and raises what `start` does."""
-        container = self.start(pod, command, annotations, devices)
+        container = self.start(pod, command, annotations, devices, name)
         request = messages.ContainerRequest(container_id=container)
         while self._engine.ContainerStatus(request).status.state != messages.CONTAINER_EXITED:
             time.sleep(0.05)
@@ -78,12 +83,13 @@ class Kubelet:
         command: Sequence[str],
         annotations: Mapping[str, str] | None = None,
         devices: Iterable[str] = (),
+        name: str = "",
     ) -> str:
         """Starts a container of the pod and gives its id; raises Error with the engine's words.
 
         `devices` are those of the CRI's own field, which came with Kubernetes 1.27.
         """
-        name = next(self._names)
+        name = name or next(self._names)
         sandbox = self._pods[pod]
         namespaces = sandbox.linux.security_context.namespace_options
         config = messages.ContainerConfig(

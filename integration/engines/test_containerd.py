@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 import yaml
 
 from integration.bundles import PROBE, REQUEST, WIDGET, WITH, WITHOUT, report
+from integration.engines.conftest import SETTINGS as SHIM_SETTINGS
 from integration.engines.devices import NEVER, ONCE, WRONG, Widget
 from integration.engines.host import Host
 from integration.engines.image import FULL_NAME
 from integration.engines.kubelet import Error, Kubelet
+from tests.kubernetes.pod_resources import Kubelet as PodResources
 
 TREE = Path(__file__).resolve().parents[2]
 KUBERNETES = TREE / "packaging/kubernetes"
@@ -155,6 +158,68 @@ def test_field_of_the_cri_for_devices(containerd: Containerd, kubelet: Kubelet, 
 
         assert report(kubelet.run_container(pod, ["sh", "-c", PROBE], devices=[WIDGET])) == WITH
         assert (widget.standing(), widget.runs()) == (ONCE, 1)
+
+
+@pytest.fixture
+def pod_resources(containerd: Containerd) -> Iterator[PodResources]:
+    """What this node's kubelet gave away, of which containerd learns nothing; cdi-runc asks it."""
+    host = containerd.host
+    host.write("/etc/cdi-runc/config.yaml", f"{SHIM_SETTINGS}  kubelet: true\n  kubelet-deadline: 2\n")
+    found = PodResources(host.path("/var/lib/kubelet"))
+    found.pods[0].name = f"pod-{time.monotonic_ns()}"
+    yield found
+    host.write("/etc/cdi-runc/config.yaml", SHIM_SETTINGS)
+
+
+@pytest.mark.parametrize("way", ["claim", "device plugin", "device plugin, no Get"])
+def test_devices_that_only_the_kubelet_knows(
+    containerd: Containerd, kubelet: Kubelet, pod_resources: PodResources, widget: Widget, way: str
+) -> None:
+    pod_resources.has_get = way != "device plugin, no Get"
+    if way == "claim":
+        pod_resources.gives_by_claim(WIDGET)
+    else:
+        pod_resources.gives("example.com/widget", "one::0")
+    pod_resources.container("other")
+    with pod_resources.serving():
+        pod = kubelet.run_pod(name=pod_resources.pods[0].name)
+        assert report(kubelet.run_container(pod, ["sh", "-c", PROBE], name="main")) == WITH
+        assert (widget.standing(), widget.runs()) == (ONCE, 1)
+        assert report(kubelet.run_container(pod, ["sh", "-c", PROBE], name="other")) == WITHOUT
+        assert report(kubelet.run_container(pod, ["sh", "-c", PROBE], name="init")) == WITHOUT
+        asked = len(pod_resources.asked)
+        assert asked == 3
+        kubelet.run_pod()  # the pause container alone asks for nothing
+        containerd.run()
+    assert len(pod_resources.asked) == asked
+    assert widget.standing_in(containerd.sandbox_config(pod)) == NEVER
+
+
+def test_what_the_engine_injected_too_is_there_once(
+    containerd: Containerd, kubelet: Kubelet, pod_resources: PodResources, widget: Widget
+) -> None:
+    devices = [WIDGET] if containerd.version >= (1, 7) else []
+    pod_resources.gives_by_claim(WIDGET)
+    with pod_resources.serving():
+        pod = kubelet.run_pod(REQUEST, name=pod_resources.pods[0].name)
+        assert report(kubelet.run_container(pod, ["sh", "-c", PROBE], devices=devices, name="main")) == WITH
+    assert (widget.standing(), widget.runs()) == (ONCE, 1)
+
+
+def test_without_the_kubelet_no_container_of_a_pod_starts_and_all_others_do(
+    containerd: Containerd, kubelet: Kubelet, pod_resources: PodResources, widget: Widget
+) -> None:
+    name = pod_resources.pods[0].name
+    pod = kubelet.run_pod(name=name)  # the pause container needs no answer
+    with pytest.raises(Error) as raised:
+        kubelet.run_container(pod, ["true"], name="main")
+    said = str(raised.value.details())
+    assert "kubelet.sock: No such file or directory, so that the devices" in said
+    assert f"of container main of the pod default/{name} are not known" in said
+    assert report(containerd.run().stdout) == WITHOUT
+    pod_resources.container("main")
+    with pod_resources.serving():  # and with its next try all is well
+        assert report(kubelet.run_container(pod, ["sh", "-c", PROBE], name="main")) == WITHOUT
 
 
 def test_runtime_class_names_the_handler() -> None:
