@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from integration.bench import generate, hosts
+from integration.bench import generate, hosts, pods
 from integration.bench.hosts import Host, a_device_of, jetson_specs, make_bundle, make_host, small_spec
 from integration.bench.measure import Case, run_interleaved, spawn, timed
 from integration.bundles import make_bundle as make_rootfs_bundle
@@ -107,6 +107,10 @@ class Bench:
             ["sh", "-c", '"$@"; :', "sh", *case.argv], capture_output=True, text=True, check=True, timeout=300
         )
         return int(done.stdout)
+
+    def asking_the_kubelet(self) -> list[Row]:
+        """For the devices of pods."""
+        return pods.figures(self.root / "k", self.bundles / "k", self.call, str(self.stub), self.rounds)
 
     def fifty_at_once(self) -> list[Row]:
         """Fifty containers created at the same time, with a fresh snapshot and after a spec has changed."""
@@ -214,6 +218,7 @@ def main() -> None:
         bench = Bench(Path(root), Path(bundles), arguments.bin, arguments.stub, arguments.rounds)
         parts: list[Callable[[], list[Row]]] = [
             bench.over_a_stub,
+            bench.asking_the_kubelet,
             bench.fifty_at_once,
             bench.first_words,
             bench.generating,

@@ -102,9 +102,10 @@ def make_bundle(path: Path, config: dict[str, object], device: str | None) -> tu
     """A bundle whose config.json is as long as Docker's, and that text, for putting it back."""
     path.mkdir(parents=True)
     annotations = {"cdi.k8s.io/bench": device} if device else {"org.example/name": "bench"}
+    own: dict[str, str] = config.get("annotations", {})  # type: ignore[assignment]
     calls = [{"names": [f"call{n}" for n in range(400)], "action": "SCMP_ACT_ALLOW", "includes": {}, "excludes": {}}]
     linux = {**config.get("linux", {}), "maskedPaths": ["/proc/acpi"], "x-seccomp-of-like-size": calls}  # type: ignore[dict-item]
-    text = json.dumps({**config, "annotations": annotations, "linux": linux}).encode()
+    text = json.dumps({**config, "annotations": {**annotations, **own}, "linux": linux}).encode()
     (path / "config.json").write_bytes(text)
     return path, text
 
