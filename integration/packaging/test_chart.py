@@ -111,6 +111,7 @@ def test_kustomize_gives_what_helm_gives_and_a_namespace() -> None:
     ("value", "says"),
     [
         ("engine=docker", "engine"),
+        ("kubeletRequests=perhaps", "kubeletRequests"),
         ("image.repo=example.com/cdi-runc", "additional properties 'repo' not allowed"),
         ("image.repository=", "/image/repository"),
         ("image.repository=example.com/cdi-runc:1", "/image/repository"),
@@ -131,4 +132,14 @@ def test_values_come_where_they_belong() -> None:
     pod = daemon_set["spec"]["template"]["spec"]
     assert pod["nodeSelector"] == {"kubernetes.io/os": "linux", "gpu": "yes"}
     assert pod["containers"][0]["image"] == "example.com:5000/cdi-runc:v2"
-    assert {"name": "ENGINE", "value": "crio"} in pod["containers"][0]["env"]
+    env = pod["containers"][0]["env"]
+    assert {"name": "ENGINE", "value": "crio"} in env
+    assert {"name": "KUBELET_REQUESTS", "value": "false"} in env
+
+
+def test_the_kubelet_is_asked_where_the_values_say_so() -> None:
+    documents = rendered("--set=kubeletRequests=true,kubeletDir=/var/lib/k0s/kubelet")
+    [daemon_set] = [document for document in documents if document["kind"] == "DaemonSet"]
+    env = daemon_set["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "KUBELET_REQUESTS", "value": "true"} in env
+    assert {"name": "KUBELET_DIR", "value": "/var/lib/k0s/kubelet"} in env

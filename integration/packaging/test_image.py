@@ -60,6 +60,30 @@ def test_a_pod_gets_its_device(loaded: Machine) -> None:
     assert {line for line in loaded.changes() if "containerd" not in line} == set()
 
 
+def test_the_kubelet_is_asked_as_told_and_no_more_after_the_end(loaded: Machine) -> None:
+    path, ours = "/etc/cdi-runc/config.yaml", "requests: {kubelet: true, kubelet-dir: /k}"
+    loaded.before = loaded.files()
+    loaded.must(f"{ON_HOST} install")
+    shipped = loaded.must(f"cat {path}")
+    for _ in range(2):
+        loaded.must(f"{ON_HOST} kubelet on /k")
+    assert loaded.must(f"cat {path}") == f"{shipped}{ours} # written by on-host kubelet on\n"
+    assert loaded.must(f"stat -c %a {path}") == "644\n"
+    loaded.must(f"{ON_HOST} kubelet on")
+    assert "kubelet-dir: /var/lib/kubelet}" in loaded.must(f"grep ^requests {path}")
+    loaded.must(f"{ON_HOST} kubelet off")
+    assert loaded.must(f"cat {path}") == shipped
+    loaded.host.write(path, "requests:\n  env: X\n")
+    assert "has requests of its own: write 'kubelet: true'" in loaded.run(f"{ON_HOST} kubelet on").stderr
+    loaded.host.write(path, "requests:\n  kubelet: true\n")
+    loaded.must(f"{ON_HOST} kubelet on")
+    assert loaded.must(f"cat {path}") == "requests:\n  kubelet: true\n"
+    loaded.host.write(path, shipped)
+    loaded.must(f"{ON_HOST} kubelet on")
+    loaded.must(f"{ON_HOST} uninstall")
+    assert loaded.changes() == set()
+
+
 def test_an_engine_that_is_none_is_named_before_anything_is_done(loaded: Machine) -> None:
     loaded.before = loaded.files()
     assert "'dokcer' is no engine that cdi-runc knows" in loaded.run(f"{ON_HOST} install podman dokcer").stderr
