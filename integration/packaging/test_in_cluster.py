@@ -123,11 +123,11 @@ class Pods:
         self.node, self.api, self._account = node, api, account
         self.log = account.with_name("pod.log")
 
-    def start(self, job: str, engine: str = "") -> "subprocess.Popen[bytes]":
-        """Starts a pod that does a job of /in-cluster."""
+    def start(self, job: str, engine: str = "", **values: str) -> "subprocess.Popen[bytes]":
+        """Starts a pod that does a job of /in-cluster, with these variables besides."""
         self.log.write_text("")
         said = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": self.api.port}
-        said |= {"NODE_NAME": "node-1", "NAMESPACE": "gpu", "ENGINE": engine}
+        said |= {"NODE_NAME": "node-1", "NAMESPACE": "gpu", "ENGINE": engine, **values}
         options = [*OPTIONS, *RIGHTS[job], *(f"--env={name}={value}" for name, value in said.items())]
         account = f"--volume={self._account}:/var/run/secrets/kubernetes.io/serviceaccount:ro"
         what = ("--rm", "--name=pod", "--entrypoint=/in-cluster", IMAGE, job)
@@ -192,6 +192,26 @@ def test_the_node_gets_its_label_when_its_engine_has_the_handler(pods: Pods, eng
     assert pods.api.asked == [*asks, label("true")]
     assert pods.node.host.restarts("containerd") == 1
     assert "containerd: cdi-runc is /opt/cdi-runc/bin/cdi-runc" in pods.node.must(f"{CDICTL} engine status")
+
+
+def test_the_kubelet_is_asked_where_the_chart_wants_it_and_no_more_later(pods: Pods) -> None:
+    wants = {"KUBELET_REQUESTS": "true", "KUBELET_DIR": "/k"}
+    for values, lines, then in ((wants, 1, STAYS), ({}, 0, STAYS), (wants, 1, ENDS)):
+        pod = pods.start("node", "containerd", **values)
+        pods.wait_until_ready(pod)
+        said = pods.node.must("cat /etc/cdi-runc/config.yaml")
+        assert said.count("\nrequests: {kubelet: true, kubelet-dir: /k} #") == lines
+        pods.api.answer(f"GET {DAEMONSET}", then)
+        assert pods.end(pod) == 0
+    assert pods.changes() == set()
+
+
+def test_a_node_whose_settings_are_its_own_is_not_ready(pods: Pods) -> None:
+    pods.node.host.write("/etc/cdi-runc/config.yaml", "requests: {env: X}\n")
+    assert pods.start("node", "containerd", KUBELET_REQUESTS="true").wait(90) == 1
+    assert pods.api.asked == []
+    assert "has requests of its own: write 'kubelet: true'" in pods.log.read_text()
+    pods.node.must("rm /etc/cdi-runc/config.yaml")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from cdi_runc.host.known import SpecFiles
 from cdi_runc.shim import audit
 from cdi_runc.shim.cmdline import parse
 from cdi_runc.shim.decision import decide
+from cdi_runc.shim.requests import Request
 
 SPEC = '{"cdiVersion": "0.5.0", "kind": "v.com/c", "devices": [{"name": "a", "containerEdits": {"env": ["A=1"]}}]}'
 CONFIG: dict[str, Any] = {
@@ -75,6 +76,18 @@ def test_who_asked_and_what_was_allowed(known: SpecFiles, tmp_path: Path) -> Non
     }
     assert (refused["allowed"], refused["reason"], refused["requests"]) == (False, "not in this namespace", asked)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_the_kubelet_gave_is_a_request_too(known: SpecFiles, tmp_path: Path) -> None:
+    known.settings["audit"] = f"file:{tmp_path}/log"
+    given = [Request("v.com/c=a", "kubelet", "claim ml/c")]
+    call = parse(["create", "box"], "runc")
+    for decided in (decide({}, "create", known, given=given), "no"):
+        audit.record(call, {}, known, "runc", decided, pytest.fail, given)
+    audit.record(call, {}, known, "runc", "the kubelet does not answer", pytest.fail)
+    asked = [{"device": "v.com/c=a", "through": "kubelet", "where": "claim ml/c"}]
+    entries = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [(entry["allowed"], entry["requests"]) for entry in entries] == [(True, asked), (False, asked), (False, [])]
 
 
 def test_who_asks_for_nothing_is_not_written_down(known: SpecFiles, tmp_path: Path) -> None:

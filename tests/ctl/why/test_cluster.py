@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.why import cluster
 from cdi_runc.ctl.why.health import Host
 from cdi_runc.engines.engine import NotInstalled
+from tests.kubernetes.pod_resources import Kubelet
 
 
 @pytest.fixture
@@ -37,6 +40,18 @@ PLUGIN, DRIVER = "device-plugins/cdi-vendor.com_gpu.sock", "plugins_registry/cdi
 
 def said(host: Host) -> list[tuple[str, str]]:
     return [(result.level, result.text) for result in cluster.devices_reach_pods(host)]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_whether_the_kubelet_can_be_asked(there: bool, host: Host, tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        host.files.settings["requests"] |= {"kubelet": True, "kubelet-dir": directory}
+        kubelet = Kubelet(directory)
+        with kubelet.serving() if there else nullcontext():
+            level, text = said(host)[0]
+    assert level == ("ok" if there else "warning")
+    assert str(kubelet.socket) in text
+    assert there or "No such file or directory, so that no container of a pod can start" in text
 
 
 def test_where_no_kubelet_is_nothing_is_said(host: Host, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from cdi_runc.ctl.why import containers, explain
 from cdi_runc.ctl.why.containers import Container
 from cdi_runc.ctl.why.live import access, node_in
 from tests.ctl.conftest import Cdictl
+from tests.kubernetes.pod_resources import Kubelet
 
 Bundle = Callable[[dict[str, Any]], Path]
 
@@ -43,6 +45,60 @@ def asks(value: str, key: str = "cdi.k8s.io/x") -> dict[str, Any]:
 
 
 MOUNT = {"mounts": [{"destination": "/cdi/vendor.com/gpu/0", "source": "/dev/null", "type": "bind"}]}
+
+
+POD = {
+    "io.kubernetes.cri.container-type": "container",
+    "io.kubernetes.cri.sandbox-namespace": "default",
+    "io.kubernetes.cri.sandbox-name": "p",
+    "io.kubernetes.cri.container-name": "main",
+}
+
+
+@pytest.fixture
+def kubelet(tmp_path: Path) -> Iterator[Kubelet]:
+    """A kubelet that is asked."""
+    with tempfile.TemporaryDirectory() as directory:
+        (tmp_path / "config.yaml").write_text(
+            f"requests: {{kubelet: true, kubelet-dir: {directory}, kubelet-deadline: 1}}\n"
+        )
+        yield Kubelet(directory)
+
+
+def said(cdictl: Cdictl, tmp_path: Path, *args: str | Path) -> list[str]:
+    result = cdictl("--config", tmp_path / "config.yaml", *args)
+    return [line.strip() for line in result.stdout.splitlines()]
+
+
+def test_what_the_kubelet_gave(cdictl: Cdictl, bundle: Bundle, kubelet: Kubelet, tmp_path: Path) -> None:
+    kubelet.gives("vendor.com/gpu", "1")
+    config = bundle({"annotations": POD})
+    with kubelet.serving():
+        lines = said(cdictl, tmp_path, "explain", "bundle", config)
+        assert lines[0] == "nothing is wrong"
+        assert "-> the kubelet gave it vendor.com/gpu=1, by the resource vendor.com/gpu" in lines
+        assert "-> cdi-runc will make the edits of vendor.com/gpu=1" in lines
+        assert '+ process.env[0]: "GPU1=yes"' in said(cdictl, tmp_path, "diff", config)
+        assert said(cdictl, tmp_path, "policy", "test", config)[0].startswith("vendor.com/gpu=1: allowed")
+        kubelet.pods.clear()
+        lines = said(cdictl, tmp_path, "explain", "bundle", config)
+        assert "-> the kubelet has no pod default/p, so that it gave no device to container main" in lines
+
+
+def test_a_kubelet_that_does_not_answer_is_the_cause(
+    cdictl: Cdictl, bundle: Bundle, kubelet: Kubelet, tmp_path: Path
+) -> None:
+    result = cdictl(
+        "--config", tmp_path / "config.yaml", "explain", "bundle", bundle({"annotations": POD}), "-o", "json"
+    )
+    [cause] = json.loads(result.stdout)["causes"]
+    assert cause.startswith(f"{kubelet.socket}: No such file or directory, so that the devices of container main of")
+
+
+def test_a_container_of_a_pod_whose_kubelet_is_not_asked(cdictl: Cdictl, bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("")
+    lines = said(cdictl, tmp_path, "explain", "bundle", bundle({"annotations": POD}))
+    assert "-> the kubelet is not asked for the container's devices: 'requests: {kubelet: true}' does that" in lines
 
 
 @pytest.mark.parametrize(
