@@ -91,7 +91,7 @@ def _decode(form: Form, node: Node, path: Path, old: Any, faults: Faults) -> Any
 
 def _wrong(form: Form, node: Node, path: Path, faults: Faults) -> Any:
     faults.append((path, wrong_type(node.value, form), node))
-    return _ZERO.get(form["type"], {} if form["type"] == "object" else [])
+    return _ZERO[form["type"]]
 
 
 def _integer(form: Form, node: Node, path: Path, faults: Faults) -> int:

@@ -27,8 +27,23 @@ def test_a_file_is_read_up_to_its_limit(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 10)
     assert read_file(path, 10) == b"x" * 10
-    with pytest.raises(UnfitFile, match="is larger than 9 bytes"):
+    with pytest.raises(UnfitFile) as caught:
         read_file(path, 9)
+    assert (caught.value.errno, caught.value.strerror) == (errno.EFBIG, "is larger than 9 bytes")
+    assert caught.value.filename == str(path)
+
+
+@pytest.mark.parametrize(
+    ("limit", "size"), [(1000, "1000 bytes"), (1 << 20, "1 MiB"), ((1 << 21) - 1, "1 MiB"), (3 << 20, "3 MiB")]
+)
+def test_a_file_of_any_size_is_read_up_to_the_byte(tmp_path: pathlib.Path, limit: int, size: str) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * limit)
+    assert len(read_file(path, limit)) == limit
+    with path.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(UnfitFile, match=f"is larger than {size}: "):
+        read_file(path, limit)
 
 
 def test_the_size_that_a_file_of_proc_tells_does_not_count() -> None:
@@ -47,8 +62,10 @@ def test_what_is_no_file_is_refused_at_once(
     make: Callable[[pathlib.Path], object], words: str, tmp_path: pathlib.Path
 ) -> None:
     make(tmp_path / "a")
-    with pytest.raises(UnfitFile, match=words):
+    with pytest.raises(UnfitFile) as caught:
         read_file(tmp_path / "a", 100)
+    assert (caught.value.errno, caught.value.strerror) == (errno.EINVAL, words)
+    assert caught.value.filename == str(tmp_path / "a")
 
 
 def test_a_link_is_read_only_where_links_are_welcome(tmp_path: pathlib.Path) -> None:

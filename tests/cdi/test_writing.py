@@ -141,6 +141,15 @@ def test_what_is_written(tmp_path: pathlib.Path) -> None:
     )
 
 
+def test_what_is_written_as_json(tmp_path: pathlib.Path) -> None:
+    device: Any = {"name": "0", "containerEdits": {"env": ["A=é\x85"]}}
+    spec: Any = {"cdiVersion": "0.5.0", "kind": "v.com/c", "devices": [device]}
+    path = cdi.write_spec(spec, tmp_path / "a.json")
+    assert pathlib.Path(path).read_text().splitlines()[:3] == ["{", '  "cdiVersion": "0.5.0",', '  "kind": "v.com/c",']
+    assert '"A=é\\u0085"' in pathlib.Path(path).read_text()
+    assert pathlib.Path(path).read_text().endswith("}\n")
+
+
 def test_overwriting(tmp_path: pathlib.Path) -> None:
     path = cdi.write_spec(spec_of("a"), tmp_path / "a.yaml")
     with pytest.raises(FileExistsError):

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from cdi_runc.host import places
-from cdi_runc.host.policy import NONE, idle_rules, read, schema
+from cdi_runc.host.policy import NONE, counted, guard, idle_rules, numbers_by_device, read, schema
 
 
 def written(directory: Path, text: str) -> str:
@@ -92,8 +92,94 @@ def test_a_users_own_policy_is_the_users(tmp_path: Path, monkeypatch: pytest.Mon
         ("rules: [{action: deny, match: {uid: 1}}, {action: allow, match: {uid: 1, device: a}}]", [1]),
         ("rules: [{action: audit}, {action: allow, match: {uid: 1}}]", []),
         ("rules: [{action: deny, match: {uid: 1}}, {action: deny}]", []),
+        ("rules: [{action: deny, match: {device: a*}}, {action: allow, match: {device: [a, ab*]}}]", [1]),
+        ("rules: [{action: deny, match: {device: a*}}, {action: allow, match: {device: [a, b]}}]", []),
+        ("rules: [{action: deny, match: {device: [a*, b]}}, {action: allow, match: {device: [a, b]}}]", [1]),
+        ("rules: [{action: deny, match: {device: a*}}, {action: allow, match: {uid: 1}}]", []),
+        ("rules: [{action: deny, match: {device: '*'}}, {action: allow, match: {uid: 1}}]", [1]),
+        ("rules: [{action: deny, match: {uid: [1, 2]}}, {action: allow, match: {uid: [2, 1]}}]", [1]),
+        ("rules: [{action: deny, match: {uid: [1, 2]}}, {action: allow, match: {uid: [2, 3]}}]", []),
+        ("rules: [{action: deny, match: {labels: {a: b}}}, {action: allow, match: {labels: {a: b}}}]", [1]),
+        ("rules: [{action: deny, match: {labels: {a: b}}}, {action: allow, match: {labels: {a: c}}}]", []),
+        ("rules: [{action: deny}, {action: deny}, {action: allow}]", [1, 2]),
     ],
 )
 def test_a_rule_that_never_decides_is_named(tmp_path: Path, text: str, idle: list[int]) -> None:
     rules = read(written(tmp_path, text.replace(", {", ",\n {")))["rules"]
-    assert [line.partition(": ")[0] for line in idle_rules(rules)] == [rules[number]["place"] for number in idle]
+    first = rules[0]["place"]
+    assert list(idle_rules(rules)) == [
+        f"{rules[number]['place']}: this rule never decides: {first} matches all that it matches" for number in idle
+    ]
+
+
+MATCHES: dict[str, tuple[str, tuple[str, tuple[str, ...]]]] = {
+    "all": ("{}", ("", ())),
+    "devices": ("{device: v.com/*}", ("", ())),
+    "pods": ("{pod: [a*, b]}", ("pod", ("a", "b"))),
+    "namespaces first": ("{pod: a, uid: 1, namespace: 'ml*x'}", ("namespace", ("ml",))),
+    "images": ("{image: '*x', engine: docker, runtime: runc}", ("image", ("",))),
+    "engines": ("{engine: docker, runtime: runc}", ("engine", ("docker",))),
+    "users": ("{uid: [5, 0], labels: {a: b}}", ("uid", ("5", "0"))),
+    "labels": ("{labels: {team: 'ml-*', a: b}}", ("label team", ("ml-",))),
+}
+
+
+@pytest.mark.parametrize(("match", "expected"), MATCHES.values(), ids=MATCHES)
+def test_what_is_looked_at_before_a_rule_is_read(
+    tmp_path: Path, match: str, expected: tuple[str, tuple[str, ...]]
+) -> None:
+    (rule,) = read(written(tmp_path, f"rules: [{{action: deny, match: {match}}}]\n"))["rules"]
+    assert guard(rule) == expected
+
+
+def test_a_device_has_only_the_rules_that_may_be_about_it(tmp_path: Path) -> None:
+    devices = ["n.com/*", "v.com/gpu=0", "[v.com/gpu=1, n.com/x=1]", "'*'"]
+    text = "".join(f"- {{action: deny, match: {{device: {device}}}}}\n" for device in devices)
+    rules = read(written(tmp_path, f"rules:\n{text}- {{action: allow}}\n"))["rules"]
+    names = ["v.com/gpu=0", "v.com/gpu=1", "v.com/gpu=2", "v.com/x=0", "n.com/x=1", "n.com/x=10"]
+    assert numbers_by_device(rules, names) == {
+        "v.com/gpu=0": (1, 3, 4),
+        "v.com/gpu=1": (2, 3, 4),
+        "v.com/gpu=2": (3, 4),
+        "v.com/x=0": (3, 4),
+        "n.com/x=1": (0, 2, 3, 4),
+        "n.com/x=10": (0, 2, 3, 4),
+    }
+    assert numbers_by_device([], names) == dict.fromkeys(names, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (b"rules: \xff\n", ": not UTF-8 at byte 7"),
+        (b"rules: [\x01]\n", ": not YAML: unacceptable character #x0001: special characters are not allowed"),
+        (b"rules:\n- {action: deny\n", ":3: expected ',' or '}', but got '<stream end>'"),
+        (b"[" * 5000, ": not YAML: "),
+    ],
+)
+def test_a_file_that_is_no_yaml(tmp_path: Path, text: bytes, fault: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_bytes(text)
+    assert read(str(path))["fault"].startswith(f"{path}{fault}")
+
+
+def test_a_directory_is_no_policy(tmp_path: Path) -> None:
+    (tmp_path / "policy.yaml").mkdir(mode=0o755)
+    path = str(tmp_path / "policy.yaml")
+    assert read(path) == {"rules": [], "fault": f"{path}: is a directory, not a file"}
+
+
+def test_all_words_of_a_rule_are_lists(tmp_path: Path) -> None:
+    match = "{through: mount, command: [run, create], user-namespace: true, engine: '*'}"
+    limits = "{mount-sources: [/a*b], mount-targets: [/c], gids: [4]}"
+    text = f"rules: [{{action: allow, match: {match}, limits: {limits}}}]\n"
+    (rule,) = read(written(tmp_path, text))["rules"]
+    assert rule["match"]["through"] == ["mount"]
+    assert rule["match"]["command"] == ["run", "create"]
+    assert rule["match"]["engine"] == [("", "")]
+    assert rule["limits"]["mount-sources"] == [("/a", "b")]
+    assert rule["limits"]["mount-targets"] == [("/c",)]
+
+
+def test_rules_are_counted() -> None:
+    assert counted({"rules": [{}, {}], "fault": "x"}) == {"rules": 2, "fault": "x"}
