@@ -84,16 +84,11 @@ def nearest_tests(path: str) -> list[str]:
     """
     module = Path(path)
     folder = Path("tests", *module.parts[1:-1])
-    start = folder.name == "start"
-    tests = [
-        *([] if start else [path]),  # start/ has programs: to import them for their doctests would be to run them
-        f"{folder}/test_{module.stem.strip('_')}.py",
-        str(folder),
-        *(["tests/shim"] if folder.name == "lxc" else []),
-    ]
-    # The launcher, which is shell, has the slowest tests.
-    ignored = [] if start else ["--ignore=tests/shim/start"]
-    return [test for test in tests if (ROOT / test).exists()] + ignored
+    near = [f"{folder}/test_{module.stem.strip('_')}.py", str(folder)]
+    if folder.name != "start":  # start/ has programs: to import them for their doctests would be to run them
+        # The launcher, which is shell, has the slowest tests.
+        near = [path, *near, f"tests/{module.parts[1]}", "--ignore=tests/shim/start"]
+    return [test for test in dict.fromkeys(near) if test.startswith("-") or (ROOT / test).exists()]
 
 
 def copy_tree(to: Path) -> Path:

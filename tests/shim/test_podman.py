@@ -3,11 +3,17 @@
 import json
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cdi_runc.shim import podman
+from cdi_runc.shim.bundle import MAX_SIZE
+from cdi_runc.shim.errors import ShimError
+
+TREE = Path(__file__).parents[2]
 SHIM = Path(sys.executable).parent / "cdi-runc"
 ASKS = {"annotations": {"cdi.k8s.io/x": "vendor.com/gpu=0"}}
 
@@ -76,3 +82,59 @@ def test_a_hook_that_nobody_knows_is_an_error(settings: Path) -> None:
     done = subprocess.run([str(SHIM), "--cdi-hook=other:x"], env={}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith("cdi-runc: --cdi-hook=other:x: unknown hook")
+
+
+def test_who_waits_at_podman_sees_why(settings: Path) -> None:
+    hook = [str(SHIM), f"--cdi-config={settings}", "--cdi-hook=podman:precreate"]
+    code = f"from subprocess import *; run({hook}, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)"
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.stderr.startswith("cdi-runc: the config from Podman is not JSON: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_user_s_settings_are_found_by_podman_s_environment() -> None:
+    code = "from cdi_runc.shim.podman import _take_environment as take; e = {b'HOME': b'/own'}; take(e); print(e)"
+    command = f'env -i PYTHONPATH={TREE} {sys.executable} -c "{code}"; true'
+    many = {f"A{number}": "x" * 1000 for number in range(100)}
+    given = {**many, "HOME": "/h", "XDG_CONFIG_HOME": "/c=d", "XDG_RUNTIME_DIR": "/r", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["/bin/sh", "-c", command], env=given, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert literal_eval(done.stdout) == {b"HOME": b"/own", b"XDG_CONFIG_HOME": b"/c=d", b"XDG_RUNTIME_DIR": b"/r"}
+
+
+@pytest.mark.parametrize(
+    ("made", "config", "dropped"),
+    [
+        ({}, {}, ""),
+        ({"linux": {"netDevices": {"a": {}}}}, {"linux": {"netDevices": {"a": {}}}}, ""),
+        ({"linux": {"netDevices": {"a": {}}}}, {"linux": None}, "netDevices"),
+        ({"linux": {"intelRdt": {"closID": "x", "enableMonitoring": False}}}, {}, ""),
+        ({"linux": {"intelRdt": {"enableMonitoring": True}}}, {}, "intelRdt.enableMonitoring"),
+        (
+            {"linux": {"netDevices": {"a": {}}, "intelRdt": {"schemata": ["x"], "enableMonitoring": True}}},
+            {},
+            "netDevices and intelRdt.schemata and intelRdt.enableMonitoring",
+        ),
+    ],
+)
+def test_what_podman_drops_is_refused(made: Any, config: Any, dropped: str) -> None:
+    if not dropped:
+        podman._refuse_what_podman_drops(made, config)
+        return
+    with pytest.raises(ShimError) as raised:
+        podman._refuse_what_podman_drops(made, config)
+    assert str(raised.value) == (
+        f"Podman drops {dropped} of a device that a hook adds: start the container with the runtime cdi-runc"
+        " (cdictl engine enable podman)"
+    )
+
+
+def test_a_config_is_utf_8_and_has_a_limit(settings: Path) -> None:
+    command = [str(SHIM), f"--cdi-config={settings}", "--cdi-hook=podman:precreate"]
+    for data, said in (
+        (b'{"a": "\xff"}', "cdi-runc: the config from Podman is not UTF-8 at byte 7\n"),
+        (b" " * (MAX_SIZE + 1), f"cdi-runc: the config from Podman has more than {MAX_SIZE} bytes\n"),
+    ):
+        done = subprocess.run(command, env={}, input=data, capture_output=True, timeout=60)
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert said.encode() in done.stderr
