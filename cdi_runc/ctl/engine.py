@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from cdi_runc.ctl.commands import Group
+from cdi_runc.ctl.engine_options import CONFIG, DRY_RUN, ENGINE, HOOKS, NATIVE, NEW_RUNTIME, RESTART, RUNTIME, WRAP
 from cdi_runc.ctl.engine_rows import engine_cells, engine_row, status_row
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data, echo_table
@@ -27,16 +28,6 @@ from cdi_runc.engines import (
 )
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import Engine, EngineError, Found, NewRuntime, NotInstalled, is_root
-
-_ENGINE = click.argument("name", metavar="ENGINE", type=click.Choice(NAMES))
-_CONFIG = click.option(
-    "--config", metavar="PATH", type=click.Path(), help="The engine's config file, if it is not the usual one."
-)
-_RUNTIME = click.option("--runtime-name", default="cdi-runc", show_default=True, help="The engine's name for it.")
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing; print what would change as a diff.")
-_NATIVE = click.option("--native", is_flag=True, help="The engine's own CDI instead, if it has one.")
-_HOOKS = click.option("--hooks", is_flag=True, help="podman: use a hook; the runtime stays the same (podman-hooks).")
-_RESTART = click.option("--restart", is_flag=True, help="Make the running engine read it now.")
 
 
 def _plainly(command: Callable[..., None]) -> Callable[..., None]:
@@ -105,25 +96,18 @@ def status(names: tuple[str, ...], output: str) -> None:
 
 
 @engine.command()
-@_ENGINE
-@_HOOKS
-@_RUNTIME
-@click.option(
-    "--wrap",
-    default="runc",
-    show_default=True,
-    metavar="runc|crun|PATH",
-    type=click.Path(),
-    help="The runtime behind it.",
-)
+@ENGINE
+@HOOKS
+@NEW_RUNTIME
+@WRAP
 @click.option("--set-as-default", is_flag=True, help="Use it for containers that name no runtime.")
-@_CONFIG
+@CONFIG
 @click.option(
     "--drop-in", metavar="PATH", type=click.Path(), help="Write to this file, where the engine reads such files."
 )
-@_NATIVE
-@_DRY_RUN
-@_RESTART
+@NATIVE
+@DRY_RUN
+@RESTART
 @click.option("--force", is_flag=True, help="Take the name even if another runtime has it.")
 @click.option(images.OPTION, is_flag=True, help="podman before 4.6: although images can ask for devices then.")
 @click.pass_obj
@@ -198,13 +182,13 @@ def _say_which(found: Found, config: str | None) -> None:
 
 
 @engine.command()
-@_ENGINE
-@_HOOKS
-@_RUNTIME
-@_CONFIG
-@_NATIVE
-@_DRY_RUN
-@_RESTART
+@ENGINE
+@HOOKS
+@RUNTIME
+@CONFIG
+@NATIVE
+@DRY_RUN
+@RESTART
 @click.option("--force", is_flag=True, help="Even if running containers use it, or the engine has doubts.")
 @_plainly
 def disable(
@@ -247,10 +231,10 @@ def disable(
 
 
 @engine.command()
-@_ENGINE
-@_HOOKS
-@_RUNTIME
-@_CONFIG
+@ENGINE
+@HOOKS
+@RUNTIME
+@CONFIG
 @click.option("--image", help="An image with sh and sleep, instead of one made from busybox.")
 @output_option("table", "json", "yaml")
 @click.pass_obj

@@ -36,6 +36,13 @@ MARKS = {
 }
 
 
+def _complete_runtime(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The runtimes that cdi-runc knows."""
+    from cdi_runc.shim.cmdline import RUNTIMES
+
+    return [name for name in RUNTIMES if name.startswith(incomplete)]
+
+
 @click.group(cls=Group)
 def policy() -> None:
     """Say who may have which device: policy.yaml."""
@@ -79,7 +86,13 @@ def show(options: Options, output: str) -> None:
 @click.option("--user-namespace", is_flag=True, help="It has a user namespace.")
 @click.option("--through", default="annotation", type=click.Choice(THROUGH), help="How it asks.")
 @click.option("--command", default="create", type=click.Choice(["create", "run", "restore"]), help="The command.")
-@click.option("--runtime", default="runc", metavar="NAME", help="The real runtime's name.")
+@click.option(
+    "--runtime",
+    default="runc",
+    metavar="NAME",
+    shell_complete=_complete_runtime,
+    help="The real runtime's name.",
+)
 @click.option("--engine", type=click.Choice(list(MARKS)), help="The engine.")
 @output_option("table", "json", "yaml")
 @click.pass_obj

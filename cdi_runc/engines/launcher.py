@@ -14,6 +14,8 @@ import sys
 from cdi_runc.engines import journal
 from cdi_runc.engines.engine import EngineError, FilePlan, Put, Runtimes
 
+WRAPPED = ("runc", "crun", "youki")  # for each there is a launcher of ours, cdi-NAME
+
 
 def launcher(wraps: str, runtime: str, settings: str | None) -> tuple[str, list[FilePlan]]:
     """The path to register, and the script that has to be written for it, if it needs one.

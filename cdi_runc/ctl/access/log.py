@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 import click
 
 from cdi_runc.ctl.access.lines import Entry, asked, entries
-from cdi_runc.ctl.options import Options, output_option
+from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import echo_data, echo_table, printable
 
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
@@ -20,7 +20,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @click.command()
 @click.option("--follow", is_flag=True, help="Also print new lines as they are written, until ^C.")
-@click.option("--device", metavar="GLOB", help="Only requests of these devices.")
+@click.option("--device", metavar="GLOB", shell_complete=complete_device, help="Only requests of these devices.")
 @click.option("--since", metavar="TIME", help="2026-01-31, 2026-01-31T12:00:00Z, or 10m, 2h, 7d ago.")
 @output_option("table", "json", "yaml")
 @click.pass_obj

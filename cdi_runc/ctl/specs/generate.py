@@ -59,13 +59,30 @@ def complete_word(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     return sorted(word for word in words if word.startswith(incomplete))
 
 
+def complete_explained(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[str]:
+    """The names and kinds of recipes that begin so; after a kind and `=`, the devices of that kind."""
+    kind, equals, _ = incomplete.partition("=")
+    if not equals:
+        return complete_word(ctx, option, incomplete)
+    try:
+        look = Place(ctx.find_object(Options) or Options(), ctx.params.get("root") or "/", None).look([kind])
+    except click.ClickException:
+        return []
+    return [name for name in _names(look) if name.startswith(incomplete)]
+
+
 @click.command()
 @click.argument("words", metavar="[RECIPE|KIND]...", nargs=-1, shell_complete=complete_word)
 @click.option("--write", "mode", flag_value="write", help="Write the spec files that changed, and remove empty ones.")
 @click.option("--check", "mode", flag_value="check", help="Say which files of ours are stale; exit status 1 if any is.")
 @click.option("--diff", "mode", flag_value="diff", help="Show what --write would change.")
 @click.option("--watch", "mode", flag_value="watch", help="Write, and again after each change, until interrupted.")
-@click.option("--explain", metavar="NAME", help="Say why a device, a kind or a recipe is there or not.")
+@click.option(
+    "--explain",
+    metavar="NAME",
+    shell_complete=complete_explained,
+    help="Say why a device, a kind or a recipe is there or not.",
+)
 @click.option(
     "--output-dir",
     metavar="DIR",
@@ -131,11 +148,15 @@ class Place:
     def _generated(self, used: Sequence[Recipe], tree: Tree) -> list[Generated]:
         """The specs, with groups only where all engines of this host can read them."""
         made = generated(used, tree, gids=self.root == "/")
-        if any(has_gids(one.spec) for one in made if one.spec):
-            from cdi_runc.ctl.specs.engine_gids import engines_take_gids
+        kinds = {one.kind for one in made if one.spec and has_gids(one.spec)}
+        if not kinds:
+            return made
+        from cdi_runc.ctl.specs.engine_gids import engines_take_gids
 
-            return made if engines_take_gids() else generated(used, tree)
-        return made
+        if engines_take_gids():
+            return made
+        again = {one.kind: one for one in generated([recipe for recipe in used if recipe.kind in kinds], tree)}
+        return [again.get(one.kind, one) for one in made]
 
     def _spec_dirs(self, tree: Tree) -> list[str]:
         if self.options.spec_dirs:

@@ -23,6 +23,12 @@ _ROOT = click.option(
 )
 
 
+def complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names of recipes that begin so."""
+    root = ctx.params.get("root") or "/"
+    return sorted(name for name in recipes_of(Tree(root)).known if name.startswith(incomplete))
+
+
 @click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def recipes(ctx: click.Context) -> None:
@@ -68,7 +74,7 @@ def list_(root: str = "/", output: str = "") -> None:
 
 
 @recipes.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_name)
 @_ROOT
 def show(name: str, root: str) -> None:
     """Print a recipe, and before it where it is."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cdi_runc.ctl.specs.fields import remove_field, set_field, setting
 
@@ -21,6 +22,18 @@ _SAME: dict[str, Callable[[Any], object]] = {
     "hooks": lambda hook: hook,
     "additionalGids": lambda gid: gid,
 }
+
+
+def _complete_path(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The path on the host, up to the first colon."""
+    return [] if ":" in incomplete else [CompletionItem(incomplete, type="file")]
+
+
+def _complete_interface(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The network interfaces of this host."""
+    import socket  # which takes milliseconds
+
+    return sorted(name for _, name in socket.if_nameindex() if name.startswith(incomplete))
 
 
 def edit_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,12 +57,31 @@ def edit_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="'NAME: [VAR=VALUE]... PATH [ARG]...'",
             help="A program to run: createContainer, ...",
         ),
-        click.option("--net", "nets", multiple=True, metavar="HOSTNAME[:NAME]", help="A network interface."),
+        click.option(
+            "--net",
+            "nets",
+            multiple=True,
+            metavar="HOSTNAME[:NAME]",
+            shell_complete=_complete_interface,
+            help="A network interface.",
+        ),
         click.option("--env", "envs", multiple=True, metavar="NAME=VALUE", help="A variable."),
         click.option(
-            "--mount", "mounts", multiple=True, metavar="HOSTPATH:PATH[:OPTIONS]", help="A bind mount, ro by default."
+            "--mount",
+            "mounts",
+            multiple=True,
+            metavar="HOSTPATH:PATH[:OPTIONS]",
+            shell_complete=_complete_path,
+            help="A bind mount, ro by default.",
         ),
-        click.option("--node", "nodes", multiple=True, metavar="HOSTPATH[:PATH[:PERMISSIONS]]", help="A device node."),
+        click.option(
+            "--node",
+            "nodes",
+            multiple=True,
+            metavar="HOSTPATH[:PATH[:PERMISSIONS]]",
+            shell_complete=_complete_path,
+            help="A device node.",
+        ),
     ):
         command = option(command)
     return command

@@ -1,0 +1,72 @@
+"""The arguments and options that several commands of `cdictl engine` share, and what a shell completes for them."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem
+
+from cdi_runc.engines import NAMES, journal, records
+from cdi_runc.engines.engine import EngineError
+from cdi_runc.engines.launcher import WRAPPED
+
+_DEFAULT = "cdi-runc"
+
+
+def _complete_wrapped(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The runtimes that cdi-runc knows by name, or a file."""
+    names = [name for name in WRAPPED if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+
+def _complete_registered(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The names under which cdi-runc is registered with the engine that is on the command line, or with any."""
+    # While an option has no value yet, click has not parsed the arguments.
+    engine = ctx.params.get("name") or next((word for word in ctx.args if word in NAMES), None)
+    try:
+        registered = records.registrations(journal.state_directory())
+    except (EngineError, OSError):
+        return []
+    names = {
+        record["runtime"]
+        for record in registered
+        if engine is None or record["engine"].removesuffix("-hooks") == engine.removesuffix("-hooks")
+    }
+    return sorted(name for name in names if name and name.startswith(incomplete))
+
+
+def _complete_new(ctx: click.Context, option: click.Parameter, incomplete: str) -> list[str]:
+    """The names that people give our launchers, and those that are registered."""
+    names = {f"cdi-{name}" for name in WRAPPED} | set(_complete_registered(ctx, option, incomplete))
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+ENGINE = click.argument("name", metavar="ENGINE", type=click.Choice(NAMES))
+CONFIG = click.option(
+    "--config", metavar="PATH", type=click.Path(), help="The engine's config file, if it is not the usual one."
+)
+NEW_RUNTIME = click.option(
+    "--runtime-name",
+    default=_DEFAULT,
+    show_default=True,
+    shell_complete=_complete_new,
+    help="The engine's name for it.",
+)
+RUNTIME = click.option(
+    "--runtime-name",
+    default=_DEFAULT,
+    show_default=True,
+    shell_complete=_complete_registered,
+    help="The engine's name for it.",
+)
+WRAP = click.option(
+    "--wrap",
+    default="runc",
+    show_default=True,
+    metavar="runc|crun|youki|PATH",
+    shell_complete=_complete_wrapped,
+    help="The runtime behind it.",
+)
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing; print what would change as a diff.")
+NATIVE = click.option("--native", is_flag=True, help="The engine's own CDI instead, if it has one.")
+HOOKS = click.option("--hooks", is_flag=True, help="podman: use a hook; the runtime stays the same (podman-hooks).")
+RESTART = click.option("--restart", is_flag=True, help="Make the running engine read it now.")
