@@ -9,7 +9,6 @@ import yaml
 from click.testing import CliRunner, Result
 
 from cdi_runc.ctl import main
-from cdi_runc.engines.engine import Found
 from tests.generate.fixture_trees import grow, plant
 from tests.generate.test_specs import a_usb_device
 
@@ -176,34 +175,3 @@ def test_notes_are_beside_the_data(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["generate", "--root", str(root), "-o", "json"], catch_exceptions=False)
     assert [spec["kind"] for spec in json.loads(done.stdout)] == ["host.local/net-vf"]
     assert "ens1f0v2 has the default route, so the host needs it" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("engines", "taken"),
-    [
-        ({}, True),
-        ({"podman": "4.9.3"}, False),
-        ({"podman": "5.1.0"}, True),
-        ({"docker": "20.10.24"}, True),
-        ({"docker": "25.0.1", "podman": "5.4"}, False),
-        ({"containerd": "1.7.16", "crio": "1.30.1"}, True),
-        ({"podman": ""}, True),
-    ],
-)
-def test_groups_are_for_engines_that_read_them(
-    monkeypatch: pytest.MonkeyPatch, engines: dict[str, str], taken: bool
-) -> None:
-    from cdi_runc.ctl.specs import engine_gids
-    from cdi_runc.engines.engine import NotInstalled
-
-    class Module:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def find(self, config: str | None) -> Found:
-            if self.name not in engines:
-                raise NotInstalled(self.name)
-            return Found(self.name, "", engines[self.name], "", None, "on")
-
-    monkeypatch.setattr(engine_gids, "engine", Module)
-    assert engine_gids.engines_take_gids() == taken
