@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from integration.bundles import WIDGET, WITH, report
-from integration.conftest import Runtime
+from integration.conftest import BIN, Runtime
 
 
 @pytest.mark.parametrize("place", ["audit.log", "pipe", "directory", "none/audit.log"])
@@ -32,6 +33,28 @@ def test_a_container_starts_and_its_line_is_there_or_lost(
         assert (entry["container"], entry["allowed"], entry["devices"]) == ("box", True, [WIDGET])
         spec = spec_dir / "widget.json"
         assert entry["specs"] == {str(spec): sha256(spec.read_bytes()).hexdigest()}
+
+
+def test_who_finds_a_container_of_a_runtime_whose_state_is_anywhere(
+    runtime: Runtime, bundle: Callable[..., Path], tmp_path: Path, spec_dir: Path
+) -> None:
+    """Neither the directory of its state nor that of its bundle is one of an engine's."""
+    runtime.settings.write_text(json.dumps({"spec-dirs": [str(spec_dir)], "audit": f"file:{tmp_path}/audit.log"}))
+    running = bundle(["sleep", "60"])
+    pid_file = tmp_path / "pid"
+
+    assert runtime.shim("run", "--detach", "--bundle", str(running), f"--pid-file={pid_file}", "box").returncode == 0
+
+    def cdictl(*words: str) -> dict[str, list[dict[str, object]]]:
+        command = [str(BIN / "cdictl"), "--config", str(runtime.settings), *words, "-o", "json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        found: dict[str, list[dict[str, object]]] = json.loads(done.stdout)
+        return found
+
+    holders = {row["pid"]: row["nodes"] for row in cdictl("who", WIDGET)["containers"]}
+    assert holders.get(int(pid_file.read_text())) == ["/dev/widget"]
+    [decision] = cdictl("log", "--device", WIDGET)["decisions"]
+    assert decision["container"] == "box"
 
 
 def test_a_denial_is_written_down(

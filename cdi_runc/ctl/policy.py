@@ -17,7 +17,7 @@ from cdi_runc.host import policy as policy_file
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.decision import from_kubelet, why_refused
 from cdi_runc.shim.errors import ShimError
-from cdi_runc.shim.policy import NAMES, Container, judged
+from cdi_runc.shim.policy import BUNDLES, NAMES, Container, judged
 from cdi_runc.shim.requests import Request, requested
 
 if TYPE_CHECKING:
@@ -28,11 +28,12 @@ BUILT_IN = (
     ("built in", "refuse", "command: restore, unless config.yaml says 'restore: inject'", ""),
 )
 THROUGH = ("annotation", "mount", "variable", "kubelet", "hook")
-# An annotation that tells the engine, where one does.
+# An annotation that tells the engine, where one does; of Docker the place of the bundle tells.
 MARKS = {
+    "docker": "",
     "containerd": "io.kubernetes.cri.sandbox-id",
     "crio": "io.kubernetes.cri-o.Name",
-    "podman": "io.container.manager",
+    "podman": "io.podman.annotations.x",
 }
 
 
@@ -116,7 +117,7 @@ def test(options: Options, /, bundle: str | None, devices: tuple[str, ...], outp
         requests += [request for request in given if request.name not in names]
     if not requests:
         raise click.UsageError("no device is asked for: give --device, or a BUNDLE that asks for one")
-    container = Container(config, what_if["command"], what_if["runtime"])
+    container = Container(config, what_if["command"], what_if["runtime"], _place(bundle, what_if["engine"]))
     reason = why_refused(config, what_if["command"], known.settings)
     verdicts = [{"device": request.name, **_verdict(request, container, known.rules, reason)} for request in requests]
     if output != "table":
@@ -145,7 +146,7 @@ def _config(bundle: str | None, what_if: Mapping[str, Any]) -> dict[str, Any]:
     annotations = dict(config.get("annotations") or {})
     place = 1 if what_if["engine"] == "crio" else 0
     annotations |= {keys[place]: what_if[name] for name, keys in NAMES.items() if what_if[name]}
-    if what_if["engine"]:
+    if MARKS.get(what_if["engine"]):
         annotations.setdefault(MARKS[what_if["engine"]], "")
     config["annotations"] = annotations | dict(label.partition("=")[::2] for label in what_if["labels"])
     if what_if["uid"] is not None:
@@ -153,6 +154,13 @@ def _config(bundle: str | None, what_if: Mapping[str, Any]) -> dict[str, Any]:
     if what_if["user_namespace"]:
         config["linux"] = {**(config.get("linux") or {}), "namespaces": [{"type": "user"}]}
     return config
+
+
+def _place(bundle: str | None, engine: str | None) -> str:
+    """The path of the bundle, or one such as an engine has that makes no annotations."""
+    if engine:
+        return next((part for part, name in BUNDLES if name == engine == "docker"), "")
+    return os.path.abspath(bundle) if bundle else ""
 
 
 def _verdict(request: Request, container: Container, rules: Rules, reason: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import time
 from _json import encode_basestring_ascii
 
 from cdi_runc.cdi.errors import CDIError
-from cdi_runc.shim.errors import ShimError
+from cdi_runc.shim.engine_records import names
+from cdi_runc.shim.errors import Denied, ShimError
 from cdi_runc.shim.policy import Container
 from cdi_runc.shim.requests import requested
 
@@ -33,7 +34,7 @@ def record(
     config: "Mapping[str, Any]",
     known: "Known",
     runtime: str,
-    decided: "Decision | str",
+    decided: "Decision | Exception",
     warn: "Callable[[str], None]",
     given: "Sequence[Request]" = (),
 ) -> None:
@@ -42,8 +43,8 @@ def record(
     given: the devices that the kubelet gave to it."""
     target = known.settings["audit"]
     try:
-        asked = [*_asked(config, known), *given] if isinstance(decided, str) else decided.requests
-        if asked or isinstance(decided, str):
+        asked = [*_asked(config, known), *given] if isinstance(decided, Exception) else decided.requests
+        if asked or isinstance(decided, Exception):
             _write(target, as_json(_entry(call, config, known, runtime, decided, asked)))
     except Exception as fault:  # whatever it is, no container may miss its start because of it
         reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
@@ -77,32 +78,55 @@ def _entry(
     config: "Mapping[str, Any]",
     known: "Known",
     runtime: str,
-    decided: "Decision | str",
+    decided: "Decision | Exception",
     asked: "list[Any]",
 ) -> "dict[str, object]":
-    container = Container(config, call.command or "", runtime)
+    container = Container(config, call.command or "", runtime, call.config or "")
     entry: dict[str, object] = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "container": call.container or "",
     }
     entry |= {what: container.named(what) for what in ("engine", "namespace", "pod", "image", "command", "runtime")}
     entry["name"] = container.named("container")
+    if not entry["name"]:
+        entry["name"], image = names(container.named("engine"), call.container or "", config, call.config or "")
+        entry["image"] = entry["image"] or image
     entry["requests"] = [{"device": each.name, "through": each.through, "where": each.where} for each in asked]
-    if isinstance(decided, str):
-        entry |= {"allowed": False, "reason": decided, "devices": [], "rules": {}, "specs": {}, "edits": []}
+    hashes = known.settings.get("hashes") or {}
+    if isinstance(decided, Exception):
+        files = {found[0] for each in asked if (found := known.find(each.name))}
+        entry |= {
+            "allowed": False,
+            "reason": str(decided),
+            "devices": [],
+            "rules": {decided.device: decided.place} if isinstance(decided, Denied) else {},
+            "specs": {path: hashes.get(path, "") for path in sorted(files)},
+            "edits": [],
+        }
     else:
-        names = [request.name for request in decided.requests if request not in decided.refused]
-        hashes = known.settings.get("hashes") or {}
         entry |= {
             "allowed": not decided.refused,
             "reason": decided.reason,
-            "devices": names,
+            "devices": [request.name for request in decided.requests if request not in decided.refused],
             "rules": {name: rule["place"] for name, rule in decided.rules.items()},
             "specs": {whose: hashes.get(whose, "") for whose, _ in decided.groups if whose.startswith("/")},
             "edits": sorted({kind for _, edits in decided.groups for kind, value in edits.items() if value}),
         }
     entry["cpu_ms"] = time.process_time_ns() // 10000 / 100
+    entry["ms"] = _elapsed()
     return entry
+
+
+def _elapsed() -> int:
+    """Milliseconds since this process was started, in steps of the kernel's clock ticks (10 ms)."""
+    try:
+        descriptor = posix.open("/proc/self/stat", posix.O_RDONLY | posix.O_CLOEXEC)
+        fields = posix.read(descriptor, 4096).rpartition(b")")[2].split()
+        posix.close(descriptor)
+        ticks = posix.sysconf("SC_CLK_TCK")
+        return max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 - int(fields[19]) * 1000 // ticks)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _write(target: str, line: str) -> None:

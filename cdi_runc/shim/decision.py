@@ -53,12 +53,13 @@ def decide(
     asked: "Sequence[Request] | None" = None,
     runtime: str = "",
     given: "Sequence[Request]" = (),
+    bundle: str = "",
 ) -> Decision:
     """Decide what a container gets that is to be started from this OCI config.
 
     command: `create`, `run` or `restore`. known: the settings and the devices of the host. asked: what to take for the
     container's requests, in place of those in the config. runtime: the name of the runtime that will run it. given: the
-    requests of `from_kubelet`, which come after the container's own.
+    requests of `from_kubelet`, which come after the container's own. bundle: the path of the bundle or of its config.
     Raises ShimError, SettingsError and CDIError where a device is asked for that the container can't have.
     """
     settings = known.settings
@@ -76,7 +77,7 @@ def decide(
     elif decision.requests:
         if settings["fault"] or settings["policy"]["fault"]:
             raise SettingsError(settings["fault"] or settings["policy"]["fault"])
-        _judge(decision, lambda: policy.Container(config, command, runtime), known)
+        _judge(decision, lambda: policy.Container(config, command, runtime, bundle), known)
     if command != "restore" or not reason:
         decision.mounts = without_markers(config, settings["requests"])
     return decision

@@ -150,14 +150,14 @@ def inject(call: "Call", known: "Known", runtime_path: str, warn: "Warn") -> "Co
 def _decided(call: "Call", config: "dict[str, Any]", known: "Known", runtime_name: str, warn: "Warn") -> "Decision":
     """What the container gets, written down where the settings want that. Raises as `decide` does."""
     assert call.command
-    decided: Decision | str = ""
+    decided: Decision | Exception | None = None
     given: list[Request] = []
     try:
         given = from_kubelet(config, call.command, known, warn)
-        decided = decide(config, call.command, known, runtime=runtime_name, given=given)
+        decided = decide(config, call.command, known, runtime=runtime_name, given=given, bundle=call.config or "")
         return decided
     except (ShimError, SettingsError, CDIError) as fault:
-        decided = str(fault)
+        decided = fault
         raise
     finally:
         if decided and known.settings.get("audit", "none") != "none":

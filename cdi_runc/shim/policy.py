@@ -5,7 +5,7 @@ container's config says of it, and nothing of devices but their names and edits.
 """
 
 from cdi_runc.cdi.edits import has_user_namespace
-from cdi_runc.shim.errors import ShimError
+from cdi_runc.shim.errors import Denied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,22 +27,30 @@ NAMES = {
     "image": ("io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"),
 }
 CRIO_LABELS = "io.kubernetes.cri-o.Labels"  # the pod's, as a JSON object
-# Prefixes of annotations that only one engine writes.
+# Where the shims of containerd have bundles; Docker's are in its namespace moby, or in a containerd of Docker's own.
+BUNDLES = (
+    ("/docker/containerd/", "docker"),
+    ("/io.containerd.runtime.v2.task/moby/", "docker"),
+    ("/io.containerd.runtime.v2.task/", "containerd"),
+)
+# Podman writes annotations with the prefix of CRI-O too, but both say who they are.
+MANAGER = "io.container.manager"
+MANAGERS = {"libpod": "podman", "cri-o": "crio"}
+# Prefixes of annotations that an engine writes.
 ENGINES = (
     ("io.kubernetes.cri-o.", "crio"),
     ("io.kubernetes.cri.", "containerd"),
     ("io.podman.", "podman"),
-    ("io.container.manager", "podman"),
 )
 
 
 class Container:
     """What a config says of its container, found out when a rule asks for it."""
 
-    __slots__ = ("_config", "_texts", "annotations", "command", "runtime")
+    __slots__ = ("_config", "_texts", "annotations", "bundle", "command", "runtime")
 
-    def __init__(self, config: "Mapping[str, Any]", command: str, runtime: str) -> None:
-        self._config, self.command, self.runtime = config, command, runtime
+    def __init__(self, config: "Mapping[str, Any]", command: str, runtime: str, bundle: str = "") -> None:
+        self._config, self.command, self.runtime, self.bundle = config, command, runtime, bundle
         annotations = config.get("annotations")
         self.annotations: dict[str, Any] = annotations if isinstance(annotations, dict) else {}
         self._texts: dict[str, str] = {}
@@ -63,9 +71,18 @@ class Container:
         if what in NAMES:
             return next((str(self.annotations[key]) for key in NAMES[what] if key in self.annotations), "")
         if what == "engine":
-            found = (name for prefix, name in ENGINES for key in self.annotations if key.startswith(prefix))
-            return next(found, "")
+            return self._engine()
         return self.command if what == "command" else self.runtime
+
+    def _engine(self) -> str:
+        for part, name in BUNDLES:
+            if part in self.bundle:  # some engines let their users write annotations, and none the place of a bundle
+                return name
+        manager = self.annotations.get(MANAGER)
+        if isinstance(manager, str) and manager in MANAGERS:
+            return MANAGERS[manager]
+        found = (name for prefix, name in ENGINES for key in self.annotations if key.startswith(prefix))
+        return next(found, "")
 
     def label(self, name: str) -> "str | None":
         """The value of a label, where the engine's annotations have it."""
@@ -102,7 +119,7 @@ def judged(
     """The rule that allows each device, by the device's name; none for a device that no rule is about.
 
     rules: those that may be about a device, see host/known.py. audit: gets one line for a request that a rule
-    reports. Raises ShimError for a denied request.
+    reports. Raises Denied for a denied request.
     """
     allowed: dict[str, Rule] = {}
     for request in requests:
@@ -114,7 +131,7 @@ def judged(
                 break
             said = f"{request.name}: {rule['message'] or 'denied by the policy'} ({rule['place']})"
             if rule["action"] == "deny":
-                raise ShimError(said)
+                raise Denied(said, request.name, rule["place"])
             audit(f"{request.name}: asked for by {request} ({rule['place']})")
     return allowed
 
@@ -125,7 +142,7 @@ def limited(
     """The groups of edits as far as the rules that allow their devices let them be.
 
     files: the spec file of each device; the edits of a file have the limits of all its devices. warn: is told of each
-    edit that is left out. Raises ShimError for an edit that a rule forbids.
+    edit that is left out. Raises Denied for an edit that a rule forbids.
     """
     kept = []
     for whose, edits in groups:
@@ -195,7 +212,7 @@ def _limited(whose: str, edits: "Any", rule: "Rule", warn: "Callable[[str], None
                 continue
             said = f"{whose}: {reason} is beyond the limits of the policy ({rule['place']})"
             if rule["limits"].get("exceeded") != "drop":
-                raise ShimError(f"{said}{rule['message'] and ': '}{rule['message']}")
+                raise Denied(f"{said}{rule['message'] and ': '}{rule['message']}", whose, rule["place"])
             warn(f"{said}; it is left out")
         kept[kind] = left
     return kept

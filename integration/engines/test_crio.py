@@ -13,6 +13,7 @@ import pytest
 from integration.bundles import PROBE, REQUEST, WIDGET, WITH, WITHOUT, report
 from integration.cluster.cluster import PLACE, find
 from integration.cluster.engine import RUNC
+from integration.engines.conftest import SETTINGS as REQUESTS
 from integration.engines.conftest import TREE, complaint, make_host, make_widget
 from integration.engines.devices import NEVER, ONCE, WRONG, Widget
 from integration.engines.host import Host
@@ -251,6 +252,21 @@ def test_field_of_the_cri_for_devices(node: Crio, widget: Widget, annotations: d
         )
     assert node.probe(node.kubelet.run_pod(annotations), devices=[WIDGET]) == WITH
     assert (widget.standing(), widget.runs()) == (ONCE, 1)
+
+
+def test_who_has_the_device_and_who_asked(node: Crio) -> None:
+    pod = node.kubelet.run_pod(REQUEST)
+    node.host.write("/etc/cdi-runc/config.yaml", f"{REQUESTS}audit: file:/var/log/cdi-runc.log\n")
+    container = node.kubelet.start(pod, ["sleep", "60"])
+    node.host.write("/etc/cdi-runc/config.yaml", REQUESTS)
+
+    [line] = node.host.path("/var/log/cdi-runc.log").read_text().splitlines()
+    entry = json.loads(line)
+    assert (entry["container"], entry["engine"], entry["namespace"]) == (container, "crio", "default")
+    assert (entry["allowed"], entry["devices"], entry["image"]) == (True, [WIDGET], IMAGE)
+    assert entry["pod"].startswith("name-")
+    holders = json.loads(node.cdictl("who", WIDGET, "-o", "json").stdout)["containers"]
+    assert {row["container"]: row["engine"] for row in holders}[container] == "crio"
 
 
 def test_a_container_is_explained(node: Crio) -> None:

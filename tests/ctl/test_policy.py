@@ -75,6 +75,16 @@ def test_what_if(cdictl: Cdictl, settings: Path, args: list[str], status: int, s
     assert result.stdout.startswith(said)
 
 
+@pytest.mark.parametrize("engine", ["docker", "podman", "containerd", "crio"])
+def test_what_if_an_engine_asks(cdictl: Cdictl, settings: Path, engine: str) -> None:
+    policy = settings.parent / "policy.yaml"
+    policy.write_text(f"rules:\n- {{action: deny, match: {{engine: {engine}}}}}\n")
+    policy.chmod(0o644)
+    for other in ("docker", "podman", "containerd", "crio"):
+        args = ["policy", "test", "--device", "vendor.com/gpu=0", "--engine", other]
+        assert cdictl("--config", settings, *args).exit_code == (1 if other == engine else 0)
+
+
 def test_a_bundle(cdictl: Cdictl, settings: Path, tmp_path: Path) -> None:
     annotations = {"cdi.k8s.io/x": "vendor.com/gpu=0", "io.kubernetes.cri.sandbox-namespace": "web"}
     (tmp_path / "config.json").write_text(json.dumps({"annotations": annotations}))

@@ -14,6 +14,7 @@ from cdi_runc.host.known import SpecFiles
 from cdi_runc.shim import audit
 from cdi_runc.shim.cmdline import parse
 from cdi_runc.shim.decision import decide
+from cdi_runc.shim.errors import Denied, ShimError
 from cdi_runc.shim.requests import Request
 
 SPEC = '{"cdiVersion": "0.5.0", "kind": "v.com/c", "devices": [{"name": "a", "containerEdits": {"env": ["A=1"]}}]}'
@@ -43,22 +44,29 @@ def known(tmp_path: Path) -> SpecFiles:
     return SpecFiles(Registry(settings["spec-dirs"]), settings)
 
 
-def record(known: SpecFiles, target: str, denied: str = "", config: dict[str, Any] = CONFIG) -> list[str]:
+def record(
+    known: SpecFiles,
+    target: str,
+    denied: Exception | None = None,
+    config: dict[str, Any] = CONFIG,
+    bundle: str = "/bundle",
+) -> list[str]:
     """The warnings."""
     warnings: list[str] = []
     known.settings["audit"] = target
     decided = denied or decide(config, "create", known)
-    audit.record(parse(["create", "box"], "runc"), config, known, "runc", decided, warnings.append)
+    audit.record(parse(["create", "--bundle", bundle, "box"], "runc"), config, known, "runc", decided, warnings.append)
     return warnings
 
 
 def test_who_asked_and_what_was_allowed(known: SpecFiles, tmp_path: Path) -> None:
     path = tmp_path / "log"
-    for denied in ("", "not in this namespace"):
+    for denied in (None, Denied("not in this namespace", "v.com/c=a", "policy.yaml:2")):
         assert record(known, f"file:{path}", denied) == []
     allowed, refused = (json.loads(line) for line in path.read_text().splitlines())
     assert allowed.pop("time") <= refused["time"]
     assert allowed.pop("cpu_ms") > 0
+    assert allowed.pop("ms") > 0
     asked = [{"device": "v.com/c=a", "through": "annotation", "where": "cdi.k8s.io/x"}]
     pod = {"engine": "containerd", "namespace": "ml", "pod": "train", "name": "main", "image": 'odd"\u20ac\n'}
     assert allowed == {
@@ -75,6 +83,8 @@ def test_who_asked_and_what_was_allowed(known: SpecFiles, tmp_path: Path) -> Non
         "specs": {str(tmp_path / "cdi/v.json"): "5ba1"},
     }
     assert (refused["allowed"], refused["reason"], refused["requests"]) == (False, "not in this namespace", asked)
+    assert (refused["rules"], refused["specs"]) == ({"v.com/c=a": "policy.yaml:2"}, allowed["specs"])
+    assert set(allowed) | {"time", "cpu_ms", "ms"} == set(refused)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -82,12 +92,44 @@ def test_what_the_kubelet_gave_is_a_request_too(known: SpecFiles, tmp_path: Path
     known.settings["audit"] = f"file:{tmp_path}/log"
     given = [Request("v.com/c=a", "kubelet", "claim ml/c")]
     call = parse(["create", "box"], "runc")
-    for decided in (decide({}, "create", known, given=given), "no"):
+    for decided in (decide({}, "create", known, given=given), Denied("no", "v.com/c=a", "x")):
         audit.record(call, {}, known, "runc", decided, pytest.fail, given)
-    audit.record(call, {}, known, "runc", "the kubelet does not answer", pytest.fail)
+    audit.record(call, {}, known, "runc", ShimError("the kubelet does not answer"), pytest.fail)
     asked = [{"device": "v.com/c=a", "through": "kubelet", "where": "claim ml/c"}]
     entries = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [(entry["allowed"], entry["requests"]) for entry in entries] == [(True, asked), (False, asked), (False, [])]
+
+
+MOBY = "/run/containerd/io.containerd.runtime.v2.task/moby/box"
+
+
+@pytest.mark.parametrize(
+    ("bundle", "annotations", "engine"),
+    [
+        (MOBY, {}, "docker"),
+        (MOBY, {"io.kubernetes.cri-o.Name": "x"}, "docker"),  # Docker lets its users write annotations
+        ("/var/run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/box", {}, "docker"),
+        ("/run/containerd/io.containerd.runtime.v2.task/default/box", {}, "containerd"),
+        ("/run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/box", {}, "containerd"),
+        ("/run/containers/storage/overlay-containers/box/userdata", {"io.kubernetes.cri-o.Name": "x"}, "crio"),
+        ("/var/lib/containers/storage/vfs-containers/box/userdata", {"io.container.manager": "libpod"}, "podman"),
+        ("/bundle", {}, ""),
+    ],
+)
+def test_the_engine(known: SpecFiles, tmp_path: Path, bundle: str, annotations: dict[str, str], engine: str) -> None:
+    asking = {"annotations": {"cdi.k8s.io/x": "v.com/c=a", **annotations}}
+    record(known, f"file:{tmp_path}/log", config=asking, bundle=bundle)
+    assert json.loads((tmp_path / "log").read_text())["engine"] == engine
+
+
+def test_the_name_and_the_image_of_the_engines_own_records(known: SpecFiles, tmp_path: Path) -> None:
+    records = tmp_path / "containers/box"
+    records.mkdir(parents=True)
+    (records / "config.v2.json").write_text('{"Name": "/web", "Config": {"Image": "probe:1"}}')
+    asking = {"annotations": {"cdi.k8s.io/x": "v.com/c=a"}, "mounts": [{"source": f"{records}/hostname"}]}
+    record(known, f"file:{tmp_path}/log", config=asking, bundle=MOBY)
+    entry = json.loads((tmp_path / "log").read_text())
+    assert (entry["name"], entry["image"]) == ("web", "probe:1")
 
 
 def test_who_asks_for_nothing_is_not_written_down(known: SpecFiles, tmp_path: Path) -> None:

@@ -91,6 +91,10 @@ def test_patterns(pattern: str, text: str, fits: bool) -> None:
         ({"engine": "crio"}, {"annotations": CRIO}, True),
         ({"engine": "podman"}, {"annotations": PODMAN}, True),
         ({"engine": "podman"}, {"annotations": CRI}, False),
+        ({"engine": "podman"}, {"annotations": {"io.kubernetes.cri-o.TTY": "false", **PODMAN}}, True),
+        ({"engine": "podman"}, {"annotations": {"io.podman.annotations.init": "FALSE"}}, True),
+        ({"engine": "crio"}, {"annotations": {"io.container.manager": "cri-o"}}, True),
+        ({"engine": "podman"}, {"annotations": {"io.container.manager": ["x"]}}, False),
     ],
 )
 def test_conditions(tmp_path: Path, match: Any, config: Any, holds: bool) -> None:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from cdi_runc.cdi.injection import resolve
+from cdi_runc.ctl.access.holders import node_at, nodes_held, running
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import echo_data, echo_table
-from cdi_runc.ctl.why import containers
-from cdi_runc.ctl.why.live import Node, node_in
+from cdi_runc.ctl.why.live import Node
 from cdi_runc.host.missing import why_missing
 
 if TYPE_CHECKING:
     from cdi_runc.cdi.injection import Group
-
-_KINDS = {stat.S_IFBLK: "b", stat.S_IFCHR: "c"}
 
 
 @click.command()
@@ -36,25 +32,31 @@ def who(options: Options, device: str, output: str) -> None:
     nodes = dict(_nodes(resolve([device], known.find)))
     if not nodes:
         raise click.ClickException(f"{device} has no device node on this host, so nobody can tell who has it")
-    found = [
-        (container.id, container.pid, held)
-        for container in containers.everything()
-        if container.pid and (held := [path for path, node in nodes.items() if node_in(container.pid, path) == node])
+    found = [(container, held) for container in running() if (held := nodes_held(container, nodes))]
+    if output == "table":
+        rows = [(each.id, str(each.pid), each.of, " ".join(held)) for each, held in found]
+        echo_table(("CONTAINER", "PID", "OF", "NODES"), rows)
+        return
+    data = [
+        {
+            "container": each.id,
+            "pid": each.pid,
+            "engine": each.engine,
+            "namespace": each.namespace,
+            "pod": each.pod,
+            "name": each.name,
+            "nodes": held,
+        }
+        for each, held in found
     ]
-    if output != "table":
-        echo_data({"containers": [{"container": name, "pid": pid, "nodes": held} for name, pid, held in found]}, output)
-    else:
-        echo_table(("CONTAINER", "PID", "NODES"), [(name, str(pid), " ".join(held)) for name, pid, held in found])
+    echo_data({"containers": data}, output)
 
 
 def _nodes(groups: Iterable[Group]) -> Iterator[tuple[str, Node]]:
-    """The path in the container and the numbers of each node."""
+    """The node of each path at which a container may have it: the spec's, and the host's."""
     for _, edits in groups:
         for entry in edits.get("deviceNodes") or ():
-            try:
-                found = os.stat(entry.get("hostPath") or entry["path"])
-            except OSError:
-                continue
-            kind = _KINDS.get(stat.S_IFMT(found.st_mode))
-            if kind:
-                yield entry["path"], Node(kind, os.major(found.st_rdev), os.minor(found.st_rdev))
+            host_path = entry.get("hostPath") or entry["path"]
+            node = node_at(host_path)
+            if node:
+                yield from ((path, node) for path in (entry["path"], host_path))

@@ -125,7 +125,8 @@ def requests_seen(case: Case) -> Iterator[Step]:
     given = yield from _given(case)
     case.asked = list(dict.fromkeys(request.name for request in [*requests, *(given or ())]))
     try:
-        decision = decide(case.config, "create", case.files, given=given or ())
+        runtime = os.path.basename(case.runtime)
+        decision = decide(case.config, "create", case.files, runtime=runtime, given=given or (), bundle=case.path)
     except (CDIError, SettingsError, ShimError) as fault:
         if all(case.files.find(name) for name in case.asked):  # else the chapter of the devices tells it
             yield Step("problem", str(fault))
