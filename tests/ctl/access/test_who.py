@@ -25,6 +25,8 @@ def device(spec_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (spec_dir / "v.json").write_text(json.dumps(spec))
     found = [Container("here", "/b", os.getpid()), Container("ended", "/b"), Container("gone", "/b", 2**22 + 1)]
     monkeypatch.setattr(containers, "everything", lambda: found)
+    (spec_dir.parent / "proc").mkdir()
+    monkeypatch.setattr(holders, "PROC", str(spec_dir.parent / "proc"))  # the host has containers of its own
     return spec_dir
 
 
