@@ -90,14 +90,20 @@ def from_kubelet(
 
     warn: is told if the kubelet does not know the pod. Raises ShimError where the kubelet does not answer.
     """
-    annotations = config.get("annotations")
-    if not known.settings["requests"].get("kubelet") or not isinstance(annotations, dict):
+    sources = known.settings["requests"]
+    if not sources.get("kubelet") or why_refused(config, command, known.settings):
         return []
-    if not any(key in annotations for key in SANDBOX) or why_refused(config, command, known.settings):
-        return []
+    annotations, mounts = config.get("annotations"), config.get("mounts")
+    if not isinstance(annotations, dict) or not any(key in annotations for key in SANDBOX):
+        # Docker's containers have none, and cri-dockerd's are known by a mount of the kubelet's (kubelet/given.py).
+        pods = f"{sources['kubelet-dir'].rstrip('/')}/pods/"
+        if not isinstance(mounts, list) or not any(
+            isinstance(mount, dict) and str(mount.get("source")).startswith(pods) for mount in mounts
+        ):
+            return []
     from cdi_runc.shim.kubelet.given import given  # rare, and so not loaded before
 
-    return given(annotations, known, warn)
+    return given(config, known, warn)
 
 
 def _judge(decision: Decision, container: "Callable[[], Container]", known: "Known") -> None:

@@ -66,7 +66,8 @@ def needles(sources: "Sources") -> list[bytes]:
     """Byte strings. Any JSON text with a request has at least one of them: letters of the request, or an escape."""
     words = [prefix.partition("/")[0] for prefix in sources["annotations"]]
     words += [word.rpartition("/")[2] for word in (sources["mounts"], sources["env"]) if word]
-    words += ["io.kubernetes.cri"] * bool(sources.get("kubelet"))  # which the annotations of pods begin with
+    if sources.get("kubelet"):
+        words += ["io.kubernetes.cri", "pods"]  # what annotations of pods begin with, and sources of their mounts have
     return [b"\\u", *(word.encode() for word in words)]
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from cdi_runc.nomad.wire.device_pb2 import ContainerReservation
 from integration.bundles import PROBE, WIDGET, WITH, WITHOUT, report
+from integration.engines.conftest import SETTINGS as SHIM_SETTINGS
 from integration.engines.devices import NEVER, OLDER, ONCE, ONCE_OLDER, WITH_OLDER, WRONG, Widget
 from integration.engines.host import Host
 from integration.engines.image import NAME
+from tests.kubernetes.pod_resources import Kubelet as PodResources
 from tests.nomad.agent import started
 
 MOUNT = ["-v", "/dev/null:/var/run/cdi-devices/example.com/widget/one"]
@@ -101,6 +103,30 @@ def test_what_docker_has_left_out_is_added(docker: Docker, widget: Widget) -> No
 
     assert report(done.stdout) == WITH
     assert (widget.standing(), widget.runs()) == (ONCE, 1)
+
+
+def test_a_container_as_cri_dockerd_makes_it_gets_what_the_kubelet_gave(docker: Docker, widget: Widget) -> None:
+    """cri-dockerd passes on no name of a device, and no annotation: only the kubelet's mounts tell of the pod."""
+    host = docker.host
+    kubelet = PodResources(host.path("/var/lib/kubelet"))
+    kubelet.gives_by_claim(WIDGET)
+    kubelet.container("other")
+    pod = "/var/lib/kubelet/pods/3c9b5f0e"
+    host.run("mkdir", "-p", "/var/log/pods/default_p_3c9b5f0e")
+    host.write("/etc/cdi-runc/config.yaml", f"{SHIM_SETTINGS}  kubelet: true\n")
+    try:
+        with kubelet.serving():
+            for name, expected in (("main", WITH), ("other", WITHOUT)):
+                host.write(f"{pod}/containers/{name}/a6f1c2d3", "")
+                mount = f"{pod}/containers/{name}/a6f1c2d3:/dev/termination-log"
+                done = docker("run", "--rm", "-v", mount, NAME, "sh", "-c", PROBE)
+                assert report(done.stdout) == expected
+            assert (widget.standing(), widget.runs()) == (ONCE, 1)
+            asked = len(kubelet.asked)
+            docker("run", "--rm", NAME, "sh", "-c", ":")
+            assert len(kubelet.asked) == asked
+    finally:
+        host.write("/etc/cdi-runc/config.yaml", SHIM_SETTINGS)
 
 
 def test_container_that_does_not_ask_has_nothing(docker: Docker, widget: Widget) -> None:

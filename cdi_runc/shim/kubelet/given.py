@@ -1,9 +1,10 @@
-"""RARE. Which CDI devices the kubelet gave to the container of these annotations, as requests.
+"""RARE. Which CDI devices the kubelet gave to a container, as requests.
 
 The kubelet knows it before it has the container made, so an answer is always there to be had, and a container does not
 start without one: it would lack its devices, and nobody would say so.
 """
 
+import posix
 import time
 
 from cdi_runc.cdi.names import is_qualified_name
@@ -31,6 +32,11 @@ ENGINES = (
         ("io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.container.name"),
     ),
 )
+# cri-dockerd makes containers of Docker, whose configs have no annotations. But the kubelet mounts a file of its own
+# into each container, at /dev/termination-log or where the pod wants it: KUBELET_DIR/pods/UID/containers/NAME/NUMBER.
+# And before a pod's containers it makes a directory for their logs: NAMESPACE_POD_UID, names that have no `_`.
+LOGS = "/var/log/pods"
+
 _LISTER = "/v1.PodResourcesLister"
 _PAUSE = 0.05  # seconds between two tries
 
@@ -38,17 +44,19 @@ _PAUSE = 0.05  # seconds between two tries
 _UNKNOWN, _NOT_FOUND, _EXHAUSTED, _UNIMPLEMENTED, _UNAVAILABLE = 2, 5, 8, 12, 14
 
 
-def given(annotations: "Mapping[str, Any]", known: "Known", warn: "Callable[[str], None]") -> list[Request]:
+def given(config: "Mapping[str, Any]", known: "Known", warn: "Callable[[str], None]") -> list[Request]:
     """A request for each CDI device that the kubelet gave to the container, in the kubelet's order.
 
-    known: the settings, and the devices of the host. A resource that is of no spec here is another plugin's, and passed
-    over. warn: is told, in a line, that the kubelet has no such pod. Raises ShimError where there is no answer.
+    config: the OCI config. known: the settings, and the devices of the host. A resource that is of no spec here is
+    another plugin's, and passed over. warn: is told, in a line, that the kubelet has no such pod. Raises ShimError if
+    there is no answer.
     """
-    if annotations.get("io.container.manager") == "libpod":
-        return []  # Podman's containers are of no pod of the kubelet, whatever their images say
-    who = _who(annotations)
     sources = known.settings["requests"]
-    socket = f"{sources['kubelet-dir'].rstrip('/')}/pod-resources/kubelet.sock"
+    directory = sources["kubelet-dir"].rstrip("/")
+    who = _who(config, f"{directory}/pods/")
+    if not who:
+        return []
+    socket = f"{directory}/pod-resources/kubelet.sock"
     try:
         devices = _asked(socket, time.monotonic() + sources["kubelet-deadline"], *who)
     except (NoAnswer, Refused, ValueError) as fault:
@@ -67,17 +75,44 @@ def given(annotations: "Mapping[str, Any]", known: "Known", warn: "Callable[[str
     return list(requests.values())
 
 
-def _who(annotations: "Mapping[str, Any]") -> tuple[str, str, str]:
-    """The namespace, the pod and the name of the container."""
+def _who(config: "Mapping[str, Any]", pods: str) -> "tuple[str, str, str] | None":
+    """The namespace, the pod and the name of the container; None where it is of no pod.
+
+    pods: the path that the kubelet's directories of pods begin with.
+    """
+    annotations = config.get("annotations")
+    if not isinstance(annotations, dict):
+        annotations = {}
+    if annotations.get("io.container.manager") == "libpod":
+        return None  # Podman's containers are of no pod of the kubelet, whatever their images say
     found = [keys for mark, keys in ENGINES if mark in annotations]
     if len(found) > 1:
         raise ShimError("the annotations are those of containerd and of CRI-O, so that they can't be trusted")
+    if not found:
+        return _by_mounts(config, pods)
     names = [annotations.get(key) for key in found[0]]
     for key, name in zip(found[0], names, strict=True):
         if not isinstance(name, str) or not name:
             raise ShimError(f"the annotation {key} is missing, so that the kubelet can't be asked for the devices")
     namespace, pod, container = names
     return str(namespace), str(pod), str(container)
+
+
+def _by_mounts(config: "Mapping[str, Any]", pods: str) -> "tuple[str, str, str] | None":
+    for mount in config.get("mounts") or ():
+        source = mount.get("source") if isinstance(mount, dict) else None
+        parts = source[len(pods) :].split("/") if isinstance(source, str) and source.startswith(pods) else []
+        if len(parts) != 4 or parts[1] != "containers" or not all(parts):
+            continue
+        uid, _, container, _ = parts
+        try:
+            names = [name.split("_") for name in posix.listdir(LOGS) if name.endswith(f"_{uid}")]
+        except OSError:
+            names = []
+        if len(names) != 1 or len(names[0]) != 3:
+            raise ShimError(f"{LOGS} does not tell which pod has the UID {uid}, so that the kubelet can't be asked")
+        return names[0][0], names[0][1], container
+    return None
 
 
 def _names_of(way: str, identifier: str, known: "Known") -> list[str]:

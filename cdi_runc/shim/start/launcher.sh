@@ -261,7 +261,7 @@ _cdi_set() {
     case $1.$2,$3 in
         requests.mounts, | requests.env, | requests.mounts,null | requests.env,null | requests.mounts,~ | requests.env,~) ;;
         requests.kubelet,false) ;;
-        requests.kubelet,true) _cdi_asks=$_cdi_asks${_cdi_newline}io.kubernetes.cri ;; # a pod's container
+        requests.kubelet,true) _cdi_asks=$_cdi_asks${_cdi_newline}io.kubernetes.cri${_cdi_newline}pods ;;
         requests.kubelet-deadline,[1-9] | requests.kubelet-deadline,[1-5][0-9] | requests.kubelet-deadline,60) ;;
         requests.kubelet-dir,*) _cdi_is_path "$3" ;;
         requests.annotations,'['*']')

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from cdi_runc.kubernetes.wire import podresources_pb2 as wire
 from cdi_runc.shim.decision import decide, from_kubelet
 from cdi_runc.shim.errors import ShimError
+from cdi_runc.shim.kubelet import given as giving
 from cdi_runc.shim.policy import Container, judged
 from cdi_runc.shim.requests import Request
 from tests.kubernetes.pod_resources import LISTER, Kubelet
@@ -130,10 +132,55 @@ def test_who_is_not_asked_about(kubelet: Kubelet, annotations: Any, command: str
     assert kubelet.asked == []
 
 
+UID = "3c9b5f0e-0b7c-4f0a-9f5e-1a2b3c4d5e6f"
+
+
+@pytest.fixture
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directories of the pods' logs."""
+    monkeypatch.setattr(giving, "LOGS", str(tmp_path))
+    for name in (f"default_p_{UID}", "kube-system_proxy_1", "kube-system_p_2"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def of_docker(kubelet: Kubelet, source: str = f"pods/{UID}/containers/main/a6f1c2d3") -> dict[str, Any]:
+    """A config as Docker makes it for cri-dockerd."""
+    mounts: list[Any] = [
+        {"source": "proc"},
+        {},
+        "",
+        {"source": f"{kubelet.directory}/pods/{UID}/etc-hosts", "destination": "/etc/hosts"},
+        {"source": f"{kubelet.directory}/{source}", "destination": "/dev/termination-log"},
+    ]
+    return {"mounts": mounts}
+
+
+def test_a_container_of_cri_dockerds_is_known_by_its_mount(kubelet: Kubelet, logs: Path) -> None:
+    kubelet.gives("v.com/c", "0")
+    with kubelet.serving():
+        found = from_kubelet(of_docker(kubelet), "create", known(kubelet), pytest.fail)
+    assert [request.name for request in found] == ["v.com/c=0"]
+
+
+@pytest.mark.parametrize("source", ["other/x", f"pods/{UID}/volumes/x/y", f"pods/{UID}/containers/main", "pods/a//b/c"])
+def test_other_mounts_make_no_container_of_a_pod(kubelet: Kubelet, logs: Path, source: str) -> None:
+    assert from_kubelet(of_docker(kubelet, source), "create", known(kubelet), pytest.fail) == []
+
+
+@pytest.mark.parametrize("names", [[], [f"more_than_two_{UID}"], [f"default_p_{UID}", f"default_q_{UID}"]])
+def test_a_uid_of_no_pod_or_of_two(kubelet: Kubelet, logs: Path, names: list[str]) -> None:
+    (logs / f"default_p_{UID}").rmdir()
+    for name in names:
+        (logs / name).mkdir()
+    with pytest.raises(ShimError, match=f"does not tell which pod has the UID {UID}"):
+        from_kubelet(of_docker(kubelet), "create", known(kubelet), pytest.fail)
+
+
 def test_what_is_not_used_is_not_loaded() -> None:
     program = (
         "from cdi_runc.shim.decision import from_kubelet; import sys\n"
-        "class Known: settings = {'requests': {'kubelet': True}, 'restore': 'ignore'}\n"
+        "class Known: settings = {'requests': {'kubelet': True, 'kubelet-dir': '/k'}, 'restore': 'ignore'}\n"
         "from_kubelet({'annotations': {'cdi.k8s.io/x': 'v.com/c=0'}}, 'create', Known, print)\n"
         "print(*[name for name in sys.modules if 'kubelet' in name or name == '_socket'])"
     )

@@ -11,6 +11,8 @@ from cdi_runc.host import settings as shim_settings
 from cdi_runc.shim.requests import needles
 from tests.shim.conftest import Launcher, bundle, executable, make_launcher, shell
 
+PODS = ["pod", "pod of CRI-O", "pod of Docker"]
+
 # Config, the runtime below the launcher's directory, and what a container may ask by.
 READ_BY_THE_LAUNCHER: list[tuple[str, str, list[str]]] = [
     ("", "bin/runc", []),
@@ -38,9 +40,9 @@ READ_BY_THE_LAUNCHER: list[tuple[str, str, list[str]]] = [
     ("trust: strict\naudit: journal\n", "bin/runc", []),
     ("trust: warn\naudit: file:/var/log/cdi-runc.log\n", "bin/runc", []),
     ("audit: none\nrequests:\n  kubelet: false\n", "bin/runc", []),
-    ("audit: syslog\nrequests: {kubelet: true}\n", "bin/runc", ["pod", "pod of CRI-O"]),
-    ("requests: {kubelet: true, kubelet-dir: /var/lib/k, kubelet-deadline: 5}\n", "bin/runc", ["pod", "pod of CRI-O"]),
-    ("requests:\n  kubelet-deadline: 60\n  kubelet-dir: '/k'\n  kubelet: true\n", "bin/runc", ["pod", "pod of CRI-O"]),
+    ("audit: syslog\nrequests: {kubelet: true}\n", "bin/runc", PODS),
+    ("requests: {kubelet: true, kubelet-dir: /var/lib/k, kubelet-deadline: 5}\n", "bin/runc", PODS),
+    ("requests:\n  kubelet-deadline: 60\n  kubelet-dir: '/k'\n  kubelet: true\n", "bin/runc", PODS),
 ]
 
 BY: dict[str, dict[str, Any]] = {
@@ -48,6 +50,7 @@ BY: dict[str, dict[str, Any]] = {
     "variable": {"process": {"env": ["CDI_DEVICES=vendor.com/gpu=0"]}},
     "prefix": {"annotations": {"mine.io/a/b": "vendor.com/gpu=0"}},
     "pod": {"annotations": {"io.kubernetes.cri.sandbox-id": "x"}},
+    "pod of Docker": {"mounts": [{"source": "/k/pods/u-1/containers/main/3f"}]},
     "pod of CRI-O": {"annotations": {"io.kubernetes.cri-o.SandboxID": "x"}},
 }
 
