@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SYSTEM_CONFIG = "/etc/cdi-runc/config.yaml"
 HASHED = "snapshot#"  # and a number, for a path that is too long for a name
 _LONGEST_NAME = 255  # NAME_MAX
-_LARGE_PRIME = 2**127 - 1
+_LARGE_PRIME = 2**128 - 159  # with 2**127 - 1, two letters that swap places may leave the number as it was
 SYSTEM_STATE = "/run/cdi-runc"
 
 

@@ -62,3 +62,76 @@ def test_nobody_else_is_the_host_s_root() -> None:
         drop = "import os; os.setuid(65534); from cdi_runc.host import places; print(places.is_host_root())"
         done = subprocess.run([sys.executable, "-c", drop], cwd=TREE, capture_output=True, text=True, timeout=60)
         assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "rootless", "path"),
+    [
+        ({b"XDG_CONFIG_HOME": b"{}/xdg", b"HOME": b"{}/home"}, True, "{}/xdg/cdi-runc/config.yaml"),
+        ({b"XDG_CONFIG_HOME": b"", b"HOME": b"{}/home"}, True, "{}/home/.config/cdi-runc/config.yaml"),
+        ({b"HOME": b"{}/home"}, True, "{}/home/.config/cdi-runc/config.yaml"),
+        ({b"XDG_CONFIG_HOME": b"{}/none", b"HOME": b"{}/home"}, True, "/etc/cdi-runc/config.yaml"),
+        ({b"XDG_CONFIG_HOME": b"xdg"}, True, "/etc/cdi-runc/config.yaml"),
+        ({}, True, "/etc/cdi-runc/config.yaml"),
+        ({b"XDG_CONFIG_HOME": b"{}/xdg"}, False, "/etc/cdi-runc/config.yaml"),
+    ],
+)
+def test_the_config_that_counts(
+    tmp_path: Path, environ: dict[bytes, bytes], rootless: bool, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for directory in ("xdg", "home/.config"):
+        (tmp_path / directory / "cdi-runc").mkdir(parents=True)
+        (tmp_path / directory / "cdi-runc/config.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    here = {name: value.replace(b"{}", str(tmp_path).encode()) for name, value in environ.items()}
+    assert places.config_path(here, rootless) == path.format(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environ", "rootless", "directory"),
+    [
+        ({b"XDG_RUNTIME_DIR": b"/run/user/1\xff"}, True, "/run/user/1\udcff/cdi-runc"),
+        ({b"XDG_RUNTIME_DIR": b"run"}, True, ""),
+        ({}, True, ""),
+        ({b"XDG_RUNTIME_DIR": b"/run/user/1"}, False, "/run/cdi-runc"),
+    ],
+)
+def test_where_snapshots_are_kept(environ: dict[bytes, bytes], rootless: bool, directory: str) -> None:
+    assert places.state_directory(environ, rootless) == directory
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ("/etc/cdi-runc/config.yaml", "snapshot"),
+        ("/a/b%c.yaml", "snapshot%a%b%25c.yaml"),
+        ("/%2F", "snapshot%%252F"),
+        ("/" + "a" * 246, "snapshot%" + "a" * 246),
+    ],
+)
+def test_a_snapshot_is_named_for_its_config(config: str, name: str) -> None:
+    assert places.snapshot_name(config) == name
+    assert places.config_of(name) == ("" if name == "snapshot" else config)
+
+
+@pytest.mark.parametrize("config", ["/" + "a" * 247, "/" + "%" * 83, "/" + "\xe9" * 124, "/" + "a" * 4000])
+def test_a_long_path_has_a_name_that_a_file_may_have(config: str) -> None:
+    name = places.snapshot_name(config)
+    assert name.startswith("snapshot#")
+    assert len(name) == len("snapshot#") + 32
+    assert places.config_of(name) == ""
+    assert places.snapshot_name(config + "b") != name
+
+
+def test_the_longest_names_are_names_that_a_file_may_have() -> None:
+    for letter in ("a", "%", "\xe9", "\udcff"):
+        names = [places.snapshot_name("/" + letter * count) for count in range(1, 300)]
+        assert max(len(name.encode("utf-8", "surrogateescape")) for name in names) <= 255
+        assert len(set(names)) == len(names)
+
+
+def test_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    assert places.exists(str(tmp_path))
+    assert not places.exists(f"{tmp_path}/none")
+    assert not places.exists(f"{tmp_path}/link")

@@ -76,3 +76,46 @@ def test_any_edits_can_be_taken_back(config: Any, edits: list[Any], change: dict
     assert without_edits(copy.deepcopy(made), made, config) == config
     found = without_edits({**made, **change}, made, config)
     assert {**found, **config, **change} == {**config, **change} == found | change
+
+
+OLD, NEW = {"options": ["ro"]}, {"options": ["rw"]}
+
+
+@pytest.mark.parametrize(
+    ("before", "made", "now", "found"),
+    [
+        (
+            [{"destination": "/a", **OLD}, 1],
+            [{"destination": "/a", **NEW}, 1],
+            [2],
+            [{"destination": "/a", **OLD}, 1, 2],
+        ),
+        ([{"path": "/a", **OLD}, 1], [{"path": "/a", **NEW}, 1], [2], [{"path": "/a", **OLD}, 1, 2]),
+        (["A=1", "B=1"], ["A=2", "B=1"], ["C=1"], ["A=1", "B=1", "C=1"]),
+        ([1, 2], [2, 3], [4], [2, 4, 1]),
+        ([True], [1, True], [], [True]),
+        ([[1, "1"]], [[1, 1], [1, "1"]], [], [[1, "1"]]),
+        ([], ["A=1"], [], []),
+    ],
+)
+def test_what_replaced_an_item_gives_its_place_back(before: Any, made: Any, now: Any, found: Any) -> None:
+    assert without_edits({"x": [*made, *now]}, {"x": made}, {"x": before}) == {"x": found}
+
+
+@pytest.mark.parametrize(
+    ("now", "found"),
+    [({"x": {"a": 1, "c": 3}}, {"x": {"c": 3}}), ({"x": {"a": 1}, "y": 0}, {"y": 0}), ({"x": {"a": 1}}, {})],
+)
+def test_an_object_that_was_made_goes_if_it_is_empty_then(now: Any, found: Any) -> None:
+    assert without_edits(now, {"x": {"a": 1}}, {}) == found
+
+
+def test_an_object_that_was_there_stays() -> None:
+    assert without_edits({"x": {"a": 1}, "y": 0}, {"x": {"a": 1}}, {"x": {}}) == {"x": {}, "y": 0}
+    assert without_edits({"x": ["A"], "y": 0}, {"x": ["A"]}, {"x": []}) == {"x": [], "y": 0}
+
+
+@pytest.mark.parametrize("now", [{"x": 2}, {"x": "1"}, {"x": {"a": 1}}, {"x": [1]}])
+def test_a_value_that_was_made_and_changed_is_its_author_s(now: Any) -> None:
+    with pytest.raises(NotOurs):
+        without_edits(now, {"x": 1}, {"x": 0})

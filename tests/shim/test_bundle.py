@@ -236,6 +236,13 @@ def marked(path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf{}")
 
 
+def holds(data: bytes) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        path.write_bytes(data)
+
+    return spoil
+
+
 UNFIT: list[tuple[Callable[[Path], None], str]] = [
     (zero, "a symbolic link"),
     (link, "a symbolic link"),
@@ -245,6 +252,13 @@ UNFIT: list[tuple[Callable[[Path], None], str]] = [
     (no_bundle, "No such file"),
     (large, "bytes; the limit is"),
     (marked, "byte order mark"),
+    (holds(b"[]"), "expected a JSON object, found a list$"),
+    (holds(b'"a"'), "expected a JSON object, found a text$"),
+    (holds(b"true"), "expected a JSON object, found a truth value$"),
+    (holds(b"null"), "expected a JSON object, found null$"),
+    (holds(b"1"), "expected a JSON object, found a number$"),
+    (holds(b"1.5"), "expected a JSON object, found a number$"),
+    (holds(b'"\xff"'), "not UTF-8 at byte 1$"),
 ]
 
 

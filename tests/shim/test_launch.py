@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.launch import Launch
 from tests.shim.conftest import START, bundle
 
@@ -57,3 +58,68 @@ def test_a_variable_makes_no_call_vanish(tmp_path: Path, probe: str) -> None:
 
 def test_the_shell_s_own_path_counts_where_the_caller_has_none() -> None:
     assert Launch(["boot.py", "", "/x/cdi-runc", "", "/from/sh", "", "", "", "state"]).default_path == "/from/sh"
+
+
+STAT = "4711 (a b) c) S 1 " + " ".join(map(str, range(5, 53)))  # proc_pid_stat(5); each field is its own number
+
+
+@pytest.mark.parametrize(("stat", "mask"), [(STAT, 33), ("", 0), ("4711 (sh) S 1", 0)])
+def test_the_signals_that_the_caller_ignores(stat: str, mask: int) -> None:
+    assert Launch(["boot.py", "", "/x/cdi-runc", "", "", stat, "", "", "state"]).ignored == mask
+
+
+@pytest.mark.parametrize(("given", "kept"), [("", None), ("=", b""), ("=de_DE=x\udcff", b"de_DE=x\xff")])
+def test_the_caller_s_locale_is_given_back(given: str, kept: bytes | None) -> None:
+    assert Launch(["boot.py", "", "/x/cdi-runc", given, "", "", "", "", "state"]).environ.get(b"LC_ALL") == kept
+
+
+def launch(*args: str, name: str = "runc") -> Launch:
+    return Launch(["boot.py", "/full", f"/x/cdi-{name}", "", "", "", "/given", "/c.yaml", *args])
+
+
+@pytest.mark.parametrize(
+    ("args", "runtime", "config", "hook", "left"),
+    [
+        (["state", "--cdi-runtime=/a"], "/given", "/c.yaml", "", ["state", "--cdi-runtime=/a"]),
+        (["--cdi-runtime=/a=b", "--cdi-config=/d", "--cdi-hook=x:y", "a"], "/a=b", "/d", "x:y", ["a"]),
+        (["--cdi-config=d"], "/given", "{}/d", "", []),
+        ([], "/given", "/c.yaml", "", []),
+    ],
+)
+def test_our_own_options_come_first(
+    args: list[str],
+    runtime: str,
+    config: str,
+    hook: str,
+    left: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = launch(*args)
+    assert found.take_own_options() == ""
+    assert (found.runtime, found.config) == (runtime, config.format(tmp_path))
+    assert (found.hook, found.args, found.full_python) == (hook, left, "/full")
+
+
+@pytest.mark.parametrize("option", ["--cdi-runtime", "--cdi-config=", "--cdi-hook=", "--cdi-none=x"])
+def test_an_option_that_says_nothing_is_an_error(option: str) -> None:
+    with pytest.raises(ShimError) as raised:
+        launch(option, "state").take_own_options()
+    assert str(raised.value) == (
+        f"{option.partition('=')[0]}: unknown option; expected --cdi-runtime=PATH, --cdi-config=FILE or --cdi-version"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "dialect"),
+    [
+        ("runc", "", "runc"),
+        ("runc", "/a/crun", "crun"),
+        ("crun", "/a/runc-1.2", "runc-1.2"),
+        ("crun", "/a/kata", "crun"),
+        ("kata", "/a/my-runc", "kata"),
+    ],
+)
+def test_whose_command_line_it_is(name: str, runtime: str, dialect: str) -> None:
+    assert launch(name=name).dialect(runtime) == dialect
