@@ -20,6 +20,7 @@ from integration.engines.host import Host
 TREE = Path(__file__).resolve().parents[2]
 HOME = "/var/lib/lxc"
 COMMON = "/usr/share/lxc/config/common.conf"
+AT_A_START = ("pre-start", "mount", "start-host")  # those of our hooks that a start waits for
 
 
 def make_container(host: Host, name: str, include: str, lines: Sequence[str] = ()) -> None:
@@ -57,7 +58,7 @@ def main() -> None:
 
 
 def measure(host: Host, rounds: int) -> None:
-    """Three containers in turns: without hooks, with hooks that have nothing to do, with a device."""
+    """Four containers in turns: without hooks, with empty ones, with ours that have nothing to do, with a device."""
     make_rootfs(host.path(HOME) / "rootfs")
     host.write("/etc/cdi/v.json", small_spec())
     # The same settings, without what is included from common.conf.d.
@@ -67,22 +68,34 @@ def measure(host: Host, rounds: int) -> None:
     if done.returncode != 0:
         sys.exit(done.stderr)
     make_container(host, "bare", "/usr/share/lxc/config/bare.conf")
+    empty = [f"lxc.hook.{stage} = /bin/true" for stage in AT_A_START]
+    make_container(host, "empty", "/usr/share/lxc/config/bare.conf", empty)
     make_container(host, "idle", COMMON)
     make_container(host, "asks", COMMON, [f"lxc.environment = CDI_DEVICES={SMALL}"])
     cases = [
         Case(name, enter(host, "lxc-start", "--name", name), functools.partial(stop, host, name))
-        for name in ("bare", "idle", "asks")
+        for name in ("bare", "empty", "idle", "asks")
     ]
     python = Case("python", enter(host, "/usr/bin/python3", "-I", "-S", "-c", "pass"))
     nothing = Case("true", enter(host, "/bin/true"))
     run_interleaved([*cases, python, nothing], rounds)
     start = python.median - nothing.median
-    bare, idle, asks = (case.median for case in cases)
-    spread = statistics.stdev(cases[0].times)
-    print(f"a start of an LXC container without hooks: {bare:.1f} ms (standard deviation {spread:.1f})")
-    print(f"hooks, nothing asked for: {idle - bare:+.1f} ms")
+    bare, empty_hooks, idle, asks = cases
+    print(f"a start of an LXC container without hooks: {bare.median:.1f} ms {_deviation(bare.times)}")
+    print(f"three hooks that are /bin/true: {_more(empty_hooks, bare)}")
+    print(f"our hooks, nothing asked for: {_more(idle, bare)}")
     most = f"{2 * start + 20:.1f}: two Python starts of {start:.1f}, + 20"
-    print(f"hooks, one device: {asks - bare:+.1f} ms (at most {most})")
+    print(f"our hooks, one device: {_more(asks, bare)} (at most {most})")
+
+
+def _more(case: Case, base: Case) -> str:
+    """How much longer a start is than the other one of its round, which was as busy."""
+    differences = [one - other for one, other in zip(case.times, base.times, strict=True)]
+    return f"{statistics.median(differences):+.1f} ms {_deviation(differences)}"
+
+
+def _deviation(times: Sequence[float]) -> str:
+    return f"(standard deviation {statistics.stdev(times):.1f})"
 
 
 if __name__ == "__main__":

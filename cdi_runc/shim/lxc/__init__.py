@@ -2,5 +2,6 @@
 
 `cdi-runc --cdi-hook=lxc:STAGE` is what LXC calls, four times in a container's life. `pre-start` resolves and checks,
 where a fault can still be told and logged, and leaves a plan; the later stages carry it out and read no spec. Rare as
-the shim sees it, so these modules are not among the frozen ones; they import builtin modules, and ctypes to mount.
+the shim sees it, so these modules are frozen beside the hot ones (freeze.py). They import builtin modules, and
+`_ctypes` to mount.
 """

@@ -115,8 +115,9 @@ def _pre_start(container: Container, resolve: "Resolve") -> None:
     for line in _lacking(config, made, mapped):
         container.tell("warning", line)
     bundle = plan.new_bundle(container.config_file, config.root if mapped else 0)
-    # Where ids are mapped, LXC forbids no device.
-    busy = (bool(_rules(made)) and not mapped) or not _ON_HOST.isdisjoint(made.get("hooks", {}))
+    # Where ids are mapped, LXC forbids no device; and a cgroup of version 2 takes no rule by then.
+    rights = not mapped and bool(_rules(made)) and _has_old_devices_cgroup()
+    busy = rights or not _ON_HOST.isdisjoint(made.get("hooks", {}))
     plan.write(bundle, {"nodes": nodes, "mapped": mapped}, made, busy)
 
 

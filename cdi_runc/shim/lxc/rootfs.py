@@ -4,17 +4,15 @@ Every path is resolved by the kernel inside the root (openat2(2), RESOLVE_IN_ROO
 What was resolved is used by its descriptor, never again by its name.
 """
 
-import ctypes
 import posix
 
 from cdi_runc.shim.errors import ShimError
+from cdi_runc.shim.lxc import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SYS_OPENAT2 = 437
-_RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
 _O_PATH = 0o10000000
 _EBUSY = 16
 
@@ -46,12 +44,6 @@ _PROPAGATION = {"unbindable": 1 << 17, "private": 1 << 18, "slave": 1 << 19, "sh
 _ST_RELATIME = 4096
 # What a mount in a user namespace may not lose (mount_namespaces(7), "Restrictions").
 _LOCKED = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | 1024 | 2048
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 class Rootfs:
@@ -164,12 +156,7 @@ class Rootfs:
         return self._open(path)
 
     def _open(self, path: str) -> int:
-        how = _OpenHow(_O_PATH | posix.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
-        name = path.encode("utf-8", "surrogateescape")
-        found: int = _libc.syscall(_SYS_OPENAT2, self._root, name, ctypes.byref(how), ctypes.sizeof(how))
-        if found < 0:
-            _raise(path)
-        return found
+        return syscalls.open_in_root(self._root, path, _O_PATH | posix.O_CLOEXEC)
 
 
 def _replace(parent: int, name: str, mode: int, numbers: int) -> None:
@@ -203,12 +190,4 @@ def _flags_of(options: "list[str]", bind: bool) -> tuple[int, str]:
 
 
 def _mount(source: str, place: int, type_: str, flags: int, data: str = "") -> None:
-    texts = [text.encode("utf-8", "surrogateescape") or None for text in (source, type_, data)]
-    target = f"/proc/self/fd/{place}".encode()
-    if _libc.mount(texts[0], target, texts[1], ctypes.c_ulong(flags), texts[2]) < 0:
-        _raise(source)
-
-
-def _raise(path: str) -> None:
-    number = ctypes.get_errno()
-    raise OSError(number, posix.strerror(number), path)
+    syscalls.mount(source, f"/proc/self/fd/{place}", type_, flags, data)

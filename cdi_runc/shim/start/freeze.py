@@ -1,12 +1,14 @@
 """Freeze the hot modules: compile them into the one file that launcher.sh starts.
 
 Looking up two dozen .pyc files one by one would cost 2 ms at every container. Slow itself, and so done once: at
-installation, and by the first start after a source has changed.
+installation, and by the first start after a source has changed. What only the hooks of LXC and of Podman need is in a
+file of its own beside it, so that a runtime's start need not read it.
 """
 
 import ast
 import marshal
 import sys
+from hashlib import sha256
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from types import CodeType
@@ -14,7 +16,8 @@ from types import CodeType
 from cdi_runc.cdi._files import replace_file
 
 # The name of a module, its file, the file's mtime (ns) and size (None: thaw.py need not look), its code, which is
-# marshalled once more where most calls do not use it, so that they need not load it.
+# marshalled once more where most calls do not use it, so that they need not load it. Of the module of the hooks there
+# is no file here, and in place of code there are the bytes with which the hooks' own file begins.
 Frozen = tuple[str, str, tuple[int, int] | None, CodeType | bytes]
 
 # Every module comes after those that it imports.
@@ -45,6 +48,22 @@ HOT = (
     "cdi_runc.shim.main",
 )
 
+# What the hooks of LXC and of Podman need besides: the start of an LXC container calls up to three of them. The first
+# is the one that a hot module imports, as those of LATER.
+HOOKS = (
+    "cdi_runc.shim.hooks",
+    "cdi_runc.shim.audit",
+    "cdi_runc.shim.podman",
+    "cdi_runc.shim.lxc",
+    "cdi_runc.shim.lxc.config",
+    "cdi_runc.shim.lxc.oci_hooks",
+    "cdi_runc.shim.lxc.plan",
+    "cdi_runc.shim.lxc.record",
+    "cdi_runc.shim.lxc.syscalls",
+    "cdi_runc.shim.lxc.rootfs",
+    "cdi_runc.shim.lxc.hook",
+)
+
 # Those that only some hosts need. Importers take such a module as a whole, and no names from it.
 LATER = ("cdi_runc.shim.policy",)
 
@@ -62,23 +81,30 @@ def freeze(checked: bool = True) -> None:
 
     checked: whether the sources may change, so that each start must look at them. Those of an installation don't.
     """
-    frozen: list[Frozen] = []
-    for name in HOT:
-        path = LIB / name.replace(".", "/")
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        found = path.stat()  # before it is read, so that a change in between is seen at the next start
-        stamp = (found.st_mtime_ns, found.st_size) if checked else None
-        code = _compiled(path)
-        frozen.append((name, str(path), stamp, marshal.dumps(code) if name in LATER else code))
+    hooks = marshal.dumps(tuple(_frozen(name, checked, later=True) for name in HOOKS))
+    # So that thaw.py finds out whether the two files were made together.
+    head = MAGIC_NUMBER + sha256(hooks).digest()[:12]
+    frozen = [_frozen(name, checked, name in LATER) for name in HOT]
+    frozen.append((HOOKS[0], "", None, head))
     thaw = _compiled(START / "thaw.py")
     start = thaw.replace(co_consts=tuple(tuple(frozen) if c == "FROZEN" else c for c in thaw.co_consts))
     target = frozen_path()
     try:
         target.parent.mkdir(exist_ok=True)
         # As importlib writes byte code. It is synced: nobody would see that a power cut left a page of it empty.
+        replace_file(Path(str(target).replace("frozen-", "hooks-")), head + hooks, keep=False)
         replace_file(target, MAGIC_NUMBER + bytes(12) + marshal.dumps(start), keep=False)
     except OSError:
         pass
+
+
+def _frozen(name: str, checked: bool, later: bool) -> Frozen:
+    path = LIB / name.replace(".", "/")
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found = path.stat()  # before it is read, so that a change in between is seen at the next start
+    stamp = (found.st_mtime_ns, found.st_size) if checked else None
+    code = _compiled(path)
+    return name, str(path), stamp, marshal.dumps(code) if later else code
 
 
 def _compiled(path: Path) -> CodeType:

@@ -22,7 +22,7 @@ frozen: "tuple[Frozen, ...]" = "FROZEN"  # type: ignore[assignment]  # the word 
 NORMALISED = 10**9
 
 
-def is_stale() -> bool:
+def is_stale(frozen: "tuple[Frozen, ...]") -> bool:
     """Whether a source is not as it was, or is gone; an installation's are not looked at, since they never change."""
     try:
         for _, path, stamp, _ in frozen:
@@ -41,7 +41,7 @@ _imp.create_builtin(SimpleNamespace(name="gc", origin=None)).disable()  # nothin
 if callable(_signal.getsignal(_signal.SIGINT)):  # Python's own handler, which would print a traceback
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
-if b"CDI_RUNC_DEBUG" in posix.environ or is_stale():
+if b"CDI_RUNC_DEBUG" in posix.environ or is_stale(frozen):
     __file__ = __file__.rpartition("/__pycache__/")[0] + "/boot.py"
     with open(__file__, "rb") as source:
         exec(compile(source.read(), __file__, "exec"))  # noqa: S102  # which ends this process
@@ -71,19 +71,55 @@ def load_later(module: "Any", code: bytes) -> None:
     module.__getattr__ = get
 
 
-modules, Module = sys.modules, type(sys)
-for name, path, _, code in frozen:
-    modules[name] = module = Module(name)
-    module.__file__ = path
-    if type(code) is bytes:
-        load_later(module, code)
-    else:
-        exec(code, module.__dict__)  # noqa: S102
+def load_hooks(module: "Any", head: bytes) -> None:
+    """Let the module of the hooks, and those that it needs, come out of their own file once somebody asks for it."""
 
-# Only now, since the import system looks more closely at what is imported from a package.
-for name, path, stamp, code in frozen:  # noqa: B007
-    if path[-12:] == "/__init__.py":
-        modules[name].__path__ = [path[:-12]]
+    def get(name: str) -> "Any":
+        path, whole = __file__.replace("/frozen-", "/hooks-"), module.__name__
+        del modules[whole]
+        try:
+            with open(path, "rb", 0) as file:
+                data = file.read()
+            if data[:16] != head:
+                raise EOFError
+            found = marshal.loads(memoryview(data)[16:])
+            if is_stale(found):
+                raise EOFError
+            thaw(found)
+        except Exception:
+            # It is not there, damaged, or of other sources than ours. They come from their sources, and boot.py freezes
+            # all anew at the next start.
+            try:
+                posix.unlink(__file__)
+            except OSError:
+                pass
+            __import__(whole)
+        return getattr(modules[whole], name)
+
+    module.__getattr__ = get
+
+
+modules, Module = sys.modules, type(sys)
+
+
+def thaw(frozen: "tuple[Frozen, ...]") -> None:
+    """Make the modules."""
+    for name, path, _, code in frozen:
+        modules[name] = module = Module(name)
+        module.__file__ = path
+        if not path:
+            load_hooks(module, code)  # type: ignore[arg-type]
+        elif type(code) is bytes:
+            load_later(module, code)
+        else:
+            exec(code, module.__dict__)  # noqa: S102
+    # Only now, since the import system looks more closely at what is imported from a package.
+    for name, path, _, _ in frozen:
+        if path[-12:] == "/__init__.py":
+            modules[name].__path__ = [path[:-12]]
+
+
+thaw(frozen)
 
 from cdi_runc.shim.main import main  # noqa: E402
 

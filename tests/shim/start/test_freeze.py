@@ -5,6 +5,7 @@ import marshal
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_module_that_few_hosts_need_is_loaded_where_it_is_needed(
     (tmp_path / "policy.yaml").write_text("rules:\n- {action: deny, message: ask us}\n")
     data, frozen = freeze.frozen_path().read_bytes(), tmp_path / freeze.frozen_path().name
     modules = next(each for each in marshal.loads(data[16:]).co_consts if isinstance(each, tuple) and len(each) > 9)
-    later = {name: code for name, _, _, code in modules if isinstance(code, bytes)}
+    later = {name: code for name, path, _, code in modules if isinstance(code, bytes) and path}
     assert tuple(later) == freeze.LATER
     for code in later.values() if damaged else ():
         data = data.replace(code, bytes(len(code)))
@@ -68,6 +69,63 @@ def test_a_module_that_few_hosts_need_is_loaded_where_it_is_needed(
     done = subprocess.run([sys.executable, "-I", "-S", str(frozen), *call], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "vendor.com/gpu=0: ask us" in done.stderr
+
+
+def hook(tmp_path: Path, *stages: str) -> list[str]:
+    """What LXC's hooks import that is not built in, for a container that asks for a device."""
+    config = tmp_path / "lxc-config"
+    config.write_text("lxc.environment = CDI_DEVICES=vendor.com/gpu=0\n")
+    environ = {
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "XDG_STATE_HOME": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+        "LXC_NAME": "c",
+        "LXC_CONFIG_FILE": str(config),
+        "LXC_ROOTFS_MOUNT": str(tmp_path),
+        "LXC_PID": "1",
+    }
+    ours = [sys.executable, str(tmp_path / "cdi-runc"), "", "", "", "", str(tmp_path / "config.yaml")]
+    lines = []
+    for stage in stages:
+        start = freeze.frozen_path() if freeze.frozen_path().exists() else START / "boot.py"
+        command = [sys.executable, "-I", "-S", "-X", "importtime", str(start), *ours, f"--cdi-hook=lxc:{stage}"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
+        lines += [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "import time:" in line]
+    return [name for name in lines if name != "imported package"]
+
+
+def test_hooks_import_no_more_than_the_shim(call: list[str], tmp_path: Path) -> None:
+    imported(call, tmp_path)
+    hook(tmp_path, "pre-start", "post-stop")  # finds out whether a source of theirs has changed
+    imported(call, tmp_path)
+    assert set(hook(tmp_path, "pre-start", "post-stop")) - BUILTIN - OF_THE_START - EXTENSIONS == set()
+
+
+def head(path: Path) -> None:
+    path.write_bytes(b"another file's" + path.read_bytes()[14:])
+
+
+def end(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize("damage", [head, end, Path.unlink])
+def test_damaged_code_of_hooks_is_made_anew(call: list[str], tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    imported(call, tmp_path)
+    hooks = freeze.frozen_path().with_name(freeze.frozen_path().name.replace("frozen-", "hooks-"))
+    whole = hooks.read_bytes()
+    damage(hooks)
+    assert "cdi_runc.shim.lxc.plan" in hook(tmp_path, "pre-start")  # from its source
+    hook(tmp_path, "post-stop")
+    assert hooks.read_bytes() == whole
+    assert "cdi_runc.shim.lxc.plan" not in hook(tmp_path, "pre-start", "post-stop")
+
+
+def test_all_that_hooks_need_is_frozen() -> None:
+    shim = freeze.LIB / "cdi_runc/shim"
+    lxc = [f"cdi_runc.shim.lxc.{path.stem}" for path in (shim / "lxc").glob("[a-z]*.py")]
+    others = [f"cdi_runc.shim.{name}" for name in ("hooks", "podman", "audit", "lxc")]
+    assert sorted(freeze.HOOKS) == sorted([*lxc, *others])
 
 
 def test_the_hot_modules_say_so_and_no_others() -> None:
