@@ -268,3 +268,20 @@ def test_a_limit_on_file_sizes_is_an_error_and_nothing_stays(tmp_path: pathlib.P
     )
     assert "File too large" in done.stderr
     assert names(tmp_path) == []
+
+
+def test_a_file_of_the_working_directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    replace_file("a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_no_descriptor_stays_open(tmp_path: pathlib.Path) -> None:
+    before = os.listdir("/proc/self/fd")
+    for _ in range(2):
+        replace_file(tmp_path / "a", b"new")
+    read_file(tmp_path / "a", 100)
+    for path, limit in ((tmp_path / "none", 1), (tmp_path, 1), (tmp_path / "a", 1)):
+        with pytest.raises(OSError, match=path.name):
+            read_file(path, limit)
+    assert os.listdir("/proc/self/fd") == before

@@ -135,3 +135,14 @@ def test_what_is_there(tmp_path: Path) -> None:
     assert places.exists(str(tmp_path))
     assert not places.exists(f"{tmp_path}/none")
     assert not places.exists(f"{tmp_path}/link")
+
+
+def test_a_user_namespace_is_seen() -> None:
+    code = "from cdi_runc.host import places; print(places.in_user_namespace(), places.is_host_root())"
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=TREE, capture_output=True, text=True, timeout=60)
+    if "unshare" in done.stderr:
+        pytest.skip("this machine allows no user namespace")
+    assert (done.stdout.split()[0], done.stderr) == ("True", "")
+    whole = Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+    assert places.in_user_namespace() != whole

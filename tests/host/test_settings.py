@@ -109,3 +109,32 @@ def test_a_directory_is_no_config(tmp_path: Path) -> None:
 def test_text_that_is_not_utf_8_is_no_config(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_bytes(b"a: \xff")
     assert settings.read(str(tmp_path / "config.yaml"))["fault"].endswith("config.yaml: not UTF-8 at byte 3")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("\x01", "config.yaml: not YAML: unacceptable character #x0001: special characters are not allowed in "),
+        ("[" * 5000, "config.yaml: not YAML: "),
+        ("a: 2001-13-01", "config.yaml: not YAML: month must be in 1..12"),
+        ("a: [\n", "config.yaml:2: "),
+        ("1: 2", "config.yaml: unknown key 1, did you mean 'runtimes'?"),
+        (f"restore: {'x' * 100}", f"config.yaml: restore: found '{'x' * 75} ..., expected ignore or inject"),
+        (f"restore: {'x' * 78}", f"config.yaml: restore: found '{'x' * 78}', expected ignore or inject"),
+        (f"restore: {'x' * 79}", f"config.yaml: restore: found '{'x' * 75} ..., expected ignore or inject"),
+    ],
+)
+def test_a_fault_is_said_in_full(tmp_path: Path, text: str, fault: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert settings.read(str(path))["fault"].startswith(f"{tmp_path}/{fault}")
+
+
+def test_of_settings_with_a_fault_the_sources_of_requests_count(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("requests: {env: X}\nbogus: 1\n")
+    found = settings.read(str(path))
+    assert found["requests"]["env"] == "X"
+    assert found["requests"]["annotations"] == ["cdi.k8s.io/"]
+    path.write_text("requests: {env: X, bogus: 1}\n")
+    assert settings.read(str(path))["requests"] == DEFAULTS["requests"]

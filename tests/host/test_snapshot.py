@@ -1,5 +1,6 @@
 """A snapshot is used only while it says what the spec files say, and is otherwise made anew, once."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from cdi_runc.cdi import spec
 from cdi_runc.cdi.registry import spec_files
-from cdi_runc.host import builder, places, reading, snapshot
+from cdi_runc.host import builder, places, reading, rebuild, snapshot
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.host.rebuild import rebuilt, store
 from cdi_runc.host.snapshot import Damaged, Snapshot
@@ -525,3 +526,47 @@ def test_snapshots_of_configs_that_are_gone_are_removed(host: Host) -> None:
     host.config.touch()
     host.current()
     assert sorted(path.name for path in host.state.iterdir()) == ["lock", "snapshot"]
+
+
+def test_the_builder_is_beside_and_needs_no_path_of_the_caller_s() -> None:
+    assert rebuild.builder("/py", "/c.yaml") == ["/py", "-I", str(BUILDER), "/c.yaml"]
+
+
+def test_a_snapshot_that_cannot_be_kept_is_used_all_the_same(host: Host) -> None:
+    (host.state / "snapshot").mkdir(parents=True)
+    host.state.chmod(0o700)
+    assert host.env() == ["A=1"]
+    *_, warning = host.warnings
+    assert warning == (
+        f"{host.state}/snapshot: Is a directory; cdi-runc keeps no device snapshot and starts each container slowly"
+    )
+    assert sorted(path.name for path in host.state.iterdir()) == ["lock", "snapshot"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_000, 20_000, 70_000])
+def test_settings_of_any_size_come_back(host: Host, size: int) -> None:
+    config = {"spec-dirs": [str(host.specs)], "runtimes": {f"r{number}": "/x" * 40 for number in range(size // 80)}}
+    host.config.write_text(json.dumps(config))
+    assert host.env() == ["A=1"]
+    assert len(host.current().settings["runtimes"]) == size // 80
+    assert host.warnings == []
+
+
+SAID = {
+    "print('a reason\\n in two lines'); raise SystemExit(1)": "a reason\n in two lines",
+    "raise SystemExit(3)": "status 3 of ",
+    "print('words'); print('more')": "words more",
+    "print('x' * 300)": "x" * 200,
+    "print('cdi-runc 0.0.1 snapshot')": "printed no snapshot of this version; if that goes on, install cdi-runc again",
+    "pass": "printed no snapshot of this version; if that goes on, install cdi-runc again",
+}
+
+
+@pytest.mark.parametrize(("code", "said"), SAID.items())
+def test_what_a_builder_said_is_told(host: Host, code: str, said: str) -> None:
+    command = [sys.executable, "-c", code]
+    with pytest.raises(SettingsError) as raised:
+        host.current(command)
+    reason = str(raised.value).removeprefix("the spec files can't be read: ")
+    whole = f"{' '.join(command)} {said}" if said.startswith("printed") else said
+    assert reason == (f"{said}{' '.join(command)}" if said.endswith(" of ") else whole)

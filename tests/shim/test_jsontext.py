@@ -154,3 +154,14 @@ def test_all_is_the_same_without_the_insides_of_json(monkeypatch: pytest.MonkeyP
 def test_the_slow_way_writes_as_json_does(value: object, indent: int) -> None:
     compact = None if indent else (",", ":")
     assert jsonslow.written(value, indent) == json.dumps(value, indent=indent or None, separators=compact)
+
+
+@pytest.mark.parametrize("blanks", ["", " ", "\t", "\n", "\r", " \n\r\t "])
+def test_blanks_around_a_text_change_nothing(blanks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cdi_runc.shim.jsonslow", None)  # the fast way reads it
+    assert Document(f'{blanks}{{"a": 1}}{blanks}').value == {"a": 1}
+
+
+def test_of_a_text_without_floats_nothing_is_a_number() -> None:
+    assert not Document('{"a": [1, "1.5", true]}').has_numbers
+    assert Document("[1.5]").has_numbers
