@@ -119,6 +119,9 @@ def _assembled(files: "Reading", registry: Registry, began: int) -> bytes:
         )
     )
     stamps = [(path, files.known(path)) for path in (files.config, files.policy_path)]
+    # A directory above is looked at again only if it is a fault: a file that is replaced is seen by its own stamp.
+    above = trust.culprits([files.config, files.policy_path, *files.directories])
+    stamps += [(path, snapshot.stamp(path)) for path in above]
     settings = files.settings | {"policy": policy.counted(files.policy)}
     settings["foreign"] = trust.foreign(settings, files.config, registry.specs)
     if settings["audit"] != "none":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cdi_runc.cdi.errors import CDIError
@@ -20,33 +20,84 @@ if TYPE_CHECKING:
 
 
 def why_not(path: str) -> str:
-    """Why a file or a directory can't be trusted, with the command that fixes it; '' if it can, or if it is gone.
+    """Why a file or a directory can't be trusted, with the command that mends it; '' where it can, or where it is gone.
 
-    Of a link, what it leads to is looked at. Only the host's root distrusts: a user's own files are the user's.
+    Whoever can write to a directory above it can put another file in its place, so these are looked at too. Only the
+    host's root distrusts: a user's own files are the user's.
     """
-    if not places.is_host_root():
-        return ""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return ""
-    if found.st_uid not in (0, os.geteuid()):
-        return f"{path} belongs to the user {found.st_uid}, not to root (chown root {path})"
-    if found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid):
-        return f"others than root may write {path} (chmod go-w {path})"
-    return ""
+    return _why_not_itself(path) or (why_not_above(path) if os.path.lexists(path) else "")
+
+
+def why_not_above(path: str) -> str:
+    """Why whatever is at a path can't be trusted because of the directories above it, whether or not it is there."""
+    return next((reason for _, reason in _culprits(path)), "")
+
+
+def culprits(paths: Iterable[str]) -> list[str]:
+    """What is above these paths and makes others able to replace what is there."""
+    return list(dict.fromkeys(culprit for path in paths for culprit, _ in _culprits(path)))
 
 
 def why_not_spec(path: str) -> str:
-    """Why a spec file can't be trusted: because of the file, of its directory, or of a link out of the directory."""
+    """Why a spec file can't be trusted: because of itself, of a directory above, or of a link out of its directory.
+
+    Nobody else may write to its own directory, not even to a sticky one: each file there is one more spec.
+    """
     directory = os.path.dirname(path)
-    reason = why_not(path) or why_not(directory)
+    reason = _why_not_itself(path) or _why_not_itself(directory) or why_not(path)
     if reason or not places.is_host_root():
         return reason
     inside, leads_to = os.path.realpath(directory), os.path.realpath(path)
     if os.path.commonpath([inside, leads_to]) != inside:
         return f"{path} is a link out of its directory, to {leads_to} (put the file itself there)"
     return ""
+
+
+def _why_not_itself(path: str) -> str:
+    """Why a file or directory, or what a link leads to, can't be trusted, whatever is above it."""
+    if not places.is_host_root():
+        return ""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    return _foreign_owner(path, found) or (_writable(path) if _is_writable(found) else "")
+
+
+def _culprits(path: str) -> Iterator[tuple[str, str]]:
+    """What is above a path and makes others able to replace what is there, and why; the nearest first.
+
+    In a sticky directory (/tmp) nobody can replace what is root's, so what is there must be root's.
+    """
+    if not places.is_host_root():
+        return
+    for way in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
+        while (directory := os.path.dirname(way)) != way:
+            try:
+                found = os.stat(directory)
+                if reason := _foreign_owner(directory, found):
+                    yield directory, reason
+                elif _is_writable(found) and not found.st_mode & stat.S_ISVTX:
+                    yield directory, _writable(directory)
+                elif _is_writable(found) and (reason := _foreign_owner(way, os.lstat(way))):
+                    yield way, reason
+            except OSError:
+                pass  # it is not there, so nothing below it is
+            way = directory
+
+
+def _foreign_owner(path: str, found: os.stat_result) -> str:
+    if found.st_uid in (0, os.geteuid()):
+        return ""
+    return f"{path} belongs to the user {found.st_uid}, not to root (chown root {path})"
+
+
+def _is_writable(found: os.stat_result) -> bool:
+    return bool(found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid))
+
+
+def _writable(path: str) -> str:
+    return f"others than root may write {path} (chmod go-w {path})"
 
 
 def require_spec(path: str) -> None:
@@ -60,14 +111,19 @@ def foreign(settings: Mapping[str, Any], config: str, specs: Iterable[str]) -> d
     """Why files that are used can't be trusted, by their paths; '' is the config."""
     if settings["trust"] == "strict":
         return {}
-    found = {path: why_not_spec(path) for path in specs} | {"": why_not(config)}
+    found = {path: why_not_spec(path) for path in specs} | {"": _why_not_settings(config)}
     return {path: reason for path, reason in found.items() if reason}
 
 
 def fault_of(settings: Mapping[str, Any], config: str) -> str:
     """Why no device can be had, as settings say that others can have written; '' where that is no reason."""
-    reason = why_not(config) if settings["trust"] == "strict" else ""
+    reason = _why_not_settings(config) if settings["trust"] == "strict" else ""
     return f"{reason}: no device is handed out, since it says 'trust: strict'" if reason else ""
+
+
+def _why_not_settings(config: str) -> str:
+    """Why the settings can't be trusted; also where there are none: others may have removed them, with the policy."""
+    return why_not(config) or why_not_above(config)
 
 
 class TrustedFiles(Registry):

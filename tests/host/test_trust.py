@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cdi_runc.host import builder, places, trust
+from cdi_runc.host.errors import SettingsError
 from cdi_runc.host.snapshot import Snapshot
 from cdi_runc.shim.decision import decide
 from cdi_runc.shim.errors import ShimError
@@ -99,6 +100,79 @@ def test_settings_that_others_can_write(host: Host) -> None:
     host.set("strict")
     assert host.known().settings["fault"].startswith(f"others than root may write {host.config}")
     assert decide({}, "create", host.known()).groups == []  # who asks for nothing starts
+
+
+@pytest.fixture
+def deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host whose directories have one above them that is `tmp_path / "above"`."""
+    monkeypatch.setattr(places, "is_host_root", lambda: True)
+    (tmp_path / "above" / "inner").mkdir(parents=True)
+    for name in ("above", "above/inner"):
+        (tmp_path / name).chmod(0o755)
+    return Host(tmp_path / "above" / "inner")
+
+
+@pytest.mark.parametrize("which", ["above", "above/inner"])
+def test_who_can_write_a_directory_above_can_replace_what_is_in_it(deep: Host, tmp_path: Path, which: str) -> None:
+    above = tmp_path / which
+    assert deep.notes("a") == []
+    above.chmod(0o777)
+    reason = f"others than root may write {above} (chmod go-w {above})"
+    # One note is about the settings, the other about the spec.
+    assert deep.notes("a") == [f"not trusted, and used all the same: {reason}"] * 2
+    deep.set("strict")
+    known = deep.known()
+    with pytest.raises(SettingsError) as fault:
+        decide({"annotations": {"cdi.k8s.io/x": "v.com/c=a"}}, "create", known)
+    assert str(fault.value).startswith(reason)
+    assert decide({}, "create", known).groups == []  # who asks for nothing starts
+    assert known.is_fresh()
+    above.chmod(0o755)
+    assert not known.is_fresh()  # mended, and so its devices can be had from the next container on
+    assert deep.notes("a") == []
+
+
+def test_nobody_can_replace_what_is_roots_in_a_sticky_directory(deep: Host, tmp_path: Path) -> None:
+    (tmp_path / "above").chmod(0o1777)
+    assert deep.notes("a") == []
+    if os.geteuid() == 0:
+        os.chown(deep.root, 1000, 0)
+        assert f"{deep.root} belongs to the user 1000, not to root" in deep.notes("a")[0]
+
+
+def test_a_sticky_directory_of_specs_is_not_enough(deep: Host) -> None:
+    deep.specs.chmod(0o1777)
+    assert f"others than root may write {deep.specs}" in deep.notes("a")[0]
+
+
+def test_the_directories_that_a_link_leads_through_count(deep: Host, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    deep.specs.rename(elsewhere / "cdi")
+    deep.specs.symlink_to(elsewhere / "cdi")
+    elsewhere.chmod(0o755)
+    assert deep.notes("a") == []
+    elsewhere.chmod(0o777)
+    assert deep.notes("a") == [
+        f"not trusted, and used all the same: others than root may write {elsewhere} (chmod go-w {elsewhere})"
+    ]
+
+
+def test_settings_that_others_may_have_removed(deep: Host) -> None:
+    """There may have been a policy beside them."""
+    deep.root.chmod(0o777)
+    missing = str(deep.root / "none.yaml")
+    reason = f"others than root may write {deep.root} (chmod go-w {deep.root})"
+    assert trust.foreign({"trust": "warn"}, missing, ()) == {"": reason}
+
+
+def test_a_policy_that_others_may_replace(deep: Host, tmp_path: Path) -> None:
+    (deep.root / "policy.yaml").write_text("rules: []\n")
+    (deep.root / "policy.yaml").chmod(0o644)
+    deep.notes("a")
+    (tmp_path / "above").chmod(0o777)
+    with pytest.raises(SettingsError, match=r"policy\.yaml: others than root may write "):
+        deep.notes("a")
 
 
 @pytest.mark.parametrize("changed", ["cdi", "cdi/a.json", "config.yaml"])

@@ -39,7 +39,7 @@ def untrusted_files(host: Host) -> Iterator[Result]:
     """What other users may write, of everything that root executes or reads."""
     level: Level = "problem" if host.settings["trust"] == "strict" else "warning"
     config = host.options.config_path
-    paths = [config, os.path.dirname(config), policy.path_beside(config), *_programs()]
+    paths = [config, os.path.dirname(config), policy.path_beside(config), *_programs(host)]
     reasons = dict.fromkeys(filter(None, (*map(trust.why_not, paths), *_of_specs(host))))
     for reason in reasons:
         text, _, mend = reason.removesuffix(")").rpartition(" (")
@@ -63,15 +63,15 @@ def _of_specs(host: Host) -> list[str]:
     return [trust.why_not_spec(path) for path in paths]
 
 
-def _programs() -> Iterator[str]:
-    """The launcher, the library with its directories, and the interpreters."""
+def _programs(host: Host) -> Iterator[str]:
+    """The launchers, ours and those that engines were told of, the library with its directories, the interpreters."""
+    yield from (record["path"] for record in host.registrations if record["path"])
     try:
-        path = os.path.realpath(launcher.installed("cdi-runc"))
+        path = launcher.installed("cdi-runc")
     except EngineError:
         return  # which another check says
     yield path
-    for python in interpreters(path):
-        yield os.path.realpath(python)
+    yield from interpreters(os.path.realpath(path))
     library = os.path.dirname(cdi_runc.__file__)
     for directory, _, names in os.walk(library):
         yield directory
