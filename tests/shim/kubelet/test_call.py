@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, Event, RequestReceived, StreamEnded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -225,6 +228,24 @@ def test_a_server_that_closes_at_once(directory: Path) -> None:
     with listening(directory / "s"):
         fault = reason(directory / "s")
     assert fault.again
+
+
+def test_what_we_say_is_http2_and_announces_no_table_of_headers(directory: Path) -> None:
+    server = H2Connection(H2Configuration(client_side=False))
+    events: list[Event] = []
+
+    def serve(connection: socket.socket) -> None:
+        server.initiate_connection()
+        while not any(isinstance(event, StreamEnded) for event in events):
+            events.extend(server.receive_data(connection.recv(65536)))
+
+    with listening(directory / "s", serve):
+        reason(directory / "s")
+    assert server.remote_settings.header_table_size == 0
+    assert server.remote_settings.enable_push == 0
+    [request] = [event for event in events if isinstance(event, RequestReceived)]
+    assert (b":path", b"/x/Y") in [(bytes(name), bytes(text)) for name, text in request.headers or ()]
+    assert b"".join(event.data or b"" for event in events if isinstance(event, DataReceived)) == b"\0\0\0\0\0"
 
 
 def test_no_socket_and_nobody_listening(directory: Path) -> None:
