@@ -9,6 +9,7 @@ import posix
 import sys
 import time
 
+from cdi_runc.host import places
 from cdi_runc.shim.kubelet.headers import decoded, encoded
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ _SETTINGS_HEADER_TABLE_SIZE, _SETTINGS_ENABLE_PUSH, _SETTINGS_INITIAL_WINDOW_SIZ
 _REFUSED_STREAM = 7
 _STREAM = 1
 
-_S_IFMT, _S_IFSOCK, _WRITABLE_BY_OTHERS = 0o170000, 0o140000, 0o022
+_S_IFMT, _S_IFSOCK, _STICKY, _WRITABLE_BY_OTHERS = 0o170000, 0o140000, 0o1000, 0o022
 
 
 class NoAnswer(Exception):
@@ -253,6 +254,13 @@ def check(socket: str) -> None:
         _check_owner(each.st_uid, what)
         if each.st_mode & _WRITABLE_BY_OTHERS:
             raise NoAnswer(f"others than root may write {what}")
+    above = socket.rpartition("/")[0].rpartition("/")[0] if places.is_host_root() else ""
+    while above:  # who may write there can put another directory in the place of the kubelet's, unless it is sticky
+        each = posix.stat(above)
+        _check_owner(each.st_uid, above)
+        if each.st_mode & _WRITABLE_BY_OTHERS and not each.st_mode & _STICKY:
+            raise NoAnswer(f"others than root may write {above}")
+        above = above.rpartition("/")[0]
 
 
 def _check_owner(user: int, what: str) -> None:

@@ -20,6 +20,7 @@ from h2.events import DataReceived, Event, RequestReceived, StreamEnded
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdi_runc.host import places
 from cdi_runc.kubernetes.wire import podresources_pb2 as wire
 from cdi_runc.shim.kubelet import call as calling
 from cdi_runc.shim.kubelet.call import NoAnswer, Refused, answer, call
@@ -271,6 +272,21 @@ def test_only_a_socket_that_others_cannot_have_put_there(directory: Path) -> Non
         directory.chmod(0o777)
         assert str(reason(path)) == "others than root may write its directory"
         directory.chmod(0o700)
+
+
+@pytest.mark.skipif(not places.is_host_root(), reason="only the host's root looks at the directories above")
+@pytest.mark.parametrize(
+    ("mode", "user", "said"), [(0o777, 0, "may write"), (0o755, 1000, "belongs to"), (0o1777, 0, "")]
+)
+def test_only_below_directories_that_others_cannot_replace(directory: Path, mode: int, user: int, said: str) -> None:
+    path = directory / "kubelet/pod-resources/s"
+    path.parent.mkdir(parents=True)
+    directory.chmod(mode)
+    os.chown(directory, user, 0)
+    with listening(path):
+        fault = reason(path)
+    assert (f"{said} {directory}" if said == "may write" else said) in str(fault)
+    assert bool(said) is not fault.again  # else it was asked, and closed the connection
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
