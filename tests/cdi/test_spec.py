@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cdi_runc.cdi.errors import InvalidSpec
+from cdi_runc.cdi.errors import InvalidSpec, Problem
 from cdi_runc.cdi.spec import MAX_SIZE, load_spec, parse_spec, validate_spec
 
 
@@ -237,6 +237,14 @@ def test_a_file_that_may_not_be_read(tmp_path: pathlib.Path) -> None:
     path.touch(0)
     with pytest.raises(InvalidSpec, match="cannot be read: Permission denied"):
         load_spec(path)
+
+
+def test_a_file_that_is_not_there(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        load_spec(tmp_path / "a.yaml")
+    assert caught.value.path == str(tmp_path / "a.yaml")
+    (problem,) = caught.value.problems
+    assert problem == Problem("", "cannot be read: No such file or directory")
 
 
 def test_a_file_that_has_nothing_to_read_yet(tmp_path: pathlib.Path) -> None:
