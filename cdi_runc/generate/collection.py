@@ -62,11 +62,14 @@ def shipped() -> list[Path]:
 
 
 def _read(tree: Tree, path: str, name: str) -> Recipe | None:
+    outside = tree.outside(path)
     try:
         text = tree.read(path)
+    except FileNotFoundError:
+        raise InvalidRecipe(f"{outside} is a link that leads to nothing below the root") from None
     except OSError as fault:
-        raise InvalidRecipe(str(fault) if path in str(fault) else f"{path}: {fault.strerror or fault}") from None
+        raise InvalidRecipe(str(fault).replace(path, outside, 1)) from None
     if "\ufffd" in text:
-        raise InvalidRecipe(f"{path}: not UTF-8")
+        raise InvalidRecipe(f"{outside} is not UTF-8")
     meaning = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return parse(text, name, tree.outside(path), trusted=False) if meaning else None
+    return parse(text, name, outside, trusted=False) if meaning else None

@@ -10,7 +10,7 @@ from cdi_runc.generate.edits import ContainerEdits, Missing, container_edits
 from cdi_runc.generate.match import matches
 from cdi_runc.generate.recipe import Recipe, filled, places
 from cdi_runc.generate.tree import Tree
-from cdi_runc.generate.values import in_name, values
+from cdi_runc.generate.values import LONGEST_VALUE, in_name, values
 
 Key = list[tuple[int, int, str]]
 
@@ -68,7 +68,10 @@ def sort_key(text: str) -> tuple[int, int, str]:
     >>> sorted(["10", "9", "0000:07:00.0", "0000:0a:00.0"], key=sort_key)
     ['9', '10', '0000:07:00.0', '0000:0a:00.0']
     """
-    return (0, int(text), "") if text.isdecimal() and text.isascii() else (1, 0, text)
+    if text.isdecimal() and text.isascii():
+        digits = text.lstrip("0")
+        return 0, len(digits), digits  # not as an int: a file may have more digits than Python converts
+    return 1, 0, text
 
 
 def _names(candidate: Candidate, index: int) -> list[str]:
@@ -76,7 +79,10 @@ def _names(candidate: Candidate, index: int) -> list[str]:
     cleaned = {name: in_name(text) for name, text in candidate.values.items()} | {"index": str(index)}
     for name in {place: None for text in candidate.recipe.names for place in places(text)}:
         said = candidate.values.get(name, cleaned[name])
-        if cleaned[name] != said:
+        if len(said) > LONGEST_VALUE:
+            candidate.notes.append(f"the value {name} has {len(said)} characters, too many for a name")
+            cleaned[name] = ""
+        elif cleaned[name] != said:
             shown = repr(said) if len(said) <= 60 else f"{said[:57]!r}..."
             candidate.notes.append(f"the value {name}, {shown}, is {cleaned[name]!r} in names")
     found = [in_name(text) for template in candidate.recipe.names if (text := filled(template, cleaned))]

@@ -66,17 +66,33 @@ def union(several: Sequence[ContainerEdits]) -> ContainerEdits:
 
 
 def default_interfaces(tree: Tree) -> set[str]:
-    """The network interfaces with a default route, which must not leave the host."""
+    """The network interfaces with a default route, and those below them. They must not leave the host.
+
+    A route to half of all addresses (0.0.0.0/1, 2000::/3) is a default route in two parts, as VPNs have it.
+    """
     found = set()
     for line in _lines(tree, "/proc/net/route"):
         words = line.split()
-        if len(words) > 7 and words[1] == "00000000" and words[7] == "00000000":
+        if len(words) > 7 and words[1] == "00000000" and words[7] in ("00000000", "00000080"):
             found.add(words[0])
     for line in _lines(tree, "/proc/net/ipv6_route"):
         words = line.split()
-        if len(words) > 9 and words[0] == "0" * 32 and words[1] == "00":
+        if len(words) > 9 and words[1] in ("00", "01", "02", "03"):
             found.add(words[9])
-    return found - {"lo"}
+    found.discard("lo")
+    return found | {name for each in found for name in _below_interface(tree, each)}
+
+
+def _below_interface(tree: Tree, name: str) -> set[str]:
+    """The interfaces that a bridge, bond or VLAN is made of."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        links = tree.names(f"/sys/class/net/{waiting.pop()}")
+        new = {link.removeprefix("lower_") for link in links if link.startswith("lower_")} - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _nodes(
@@ -90,8 +106,9 @@ def _nodes(
     elif "path" in form:
         found, reason = tree.glob(pattern), f"{pattern} is not there"
     else:
-        named = [tree.node_of(each) for each in tree.glob(below(path, pattern))]
-        found, reason = [node for node in named if node], f"no device node of {pattern}"
+        places = tree.glob(below(path, pattern))
+        found = [node for node in map(tree.node_of, places) if node]
+        reason = f"{places[0]} names no device node" if places else f"{pattern} is not there"
     there = [node for node in found if tree.is_node(node)]
     for node in found:
         if node not in there:

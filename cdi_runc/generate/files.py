@@ -115,8 +115,7 @@ def _foreign_kinds(spec_dirs: Sequence[str], kinds: Collection[str]) -> dict[str
         if text is None or is_ours(text):
             continue
         # Most files are about other kinds, and reading a large one as YAML takes as long as all the rest.
-        plain = text.replace("\\/", "/")
-        if any(kind in plain for kind in kinds):
+        if "\\" in text or any(kind in text for kind in kinds):
             kind = _kind(text)
             if kind in kinds:
                 found.setdefault(kind, path)
@@ -124,12 +123,12 @@ def _foreign_kinds(spec_dirs: Sequence[str], kinds: Collection[str]) -> dict[str
 
 
 def _kind(text: str) -> str:
-    """The kind of a spec, whether or not the rest of it is good; '' where there is none."""
+    """The kind of a spec in the first document, whether or not the rest of it is good; '' where there is none."""
     import yaml
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        data = yaml.load(text, loader)
+        data = next(iter(yaml.load_all(text, loader)), None)
     except (yaml.YAMLError, ValueError, RecursionError):
         return ""
     fields = {str(key).lower(): value for key, value in data.items()} if isinstance(data, dict) else {}

@@ -82,6 +82,7 @@ def parse(text: str, name: str, path: str, *, trusted: bool = False) -> Recipe:
     """
     data = _loaded(text, path)
     if not trusted:
+        _refuse_second_keys(text, path)
         _check(data, text, path)
     return _recipe(data, name, path, hashlib.sha256(text.encode()).hexdigest()[:12])
 
@@ -119,6 +120,27 @@ def _loaded(text: str, path: str) -> Any:
         raise InvalidRecipe(f"{path}{line}: {fault.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise InvalidRecipe(f"{path}: not YAML: {' '.join(str(fault).split())}") from None
+
+
+def _refuse_second_keys(text: str, path: str) -> None:
+    """Raise InvalidRecipe for a key that is twice in a mapping, where PyYAML takes the last one."""
+    import yaml
+
+    waiting, seen = [yaml.compose(text)], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue  # an alias
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                if key.value in keys:
+                    raise InvalidRecipe(f"{path}:{key.start_mark.line + 1}: {key.value} is given twice")
+                keys |= {key.value} if isinstance(key.value, str) else set()
+                waiting.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
 
 
 def _recipe(data: Any, name: str, path: str, digest: str) -> Recipe:

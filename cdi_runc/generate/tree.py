@@ -15,6 +15,7 @@ import stat
 from collections.abc import Callable, Mapping
 
 MAX_SIZE = 1 << 20  # bytes of a file that a value is read from; mig-minors, the largest that is known, has 110 kB
+MAX_NAME = 255  # characters of a node's name in a uevent; the longest of the kernel have some 30
 MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -50,7 +51,10 @@ class Tree:
 
     def real(self, path: str) -> str | None:
         """The path without links, None where there is no such file."""
-        return self._resolved(path, 0)
+        try:
+            return self._resolved(path, 0)
+        except RecursionError:
+            return None  # longer than any path of the kernel: a uevent can name it all the same
 
     def _resolved(self, path: str, links: int) -> str | None:
         if path in self._real:
@@ -191,7 +195,8 @@ class Tree:
         except OSError:
             name = None
         path = name or os.path.basename(directory).replace("!", "/")
-        return None if ".." in path.split("/") else f"/dev/{path}"
+        good = path.isprintable() and len(path) <= MAX_NAME and ".." not in path.split("/")
+        return f"/dev/{path}" if good else None
 
 
 def field(text: str, name: str) -> str | None:

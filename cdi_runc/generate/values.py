@@ -13,6 +13,8 @@ from cdi_runc.generate.tree import Tree, field
 
 Note = Callable[[str], object]  # takes a line for people
 
+LONGEST_VALUE = 255  # characters, in a name or a part of a path: the kernel's NAME_MAX
+
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.:-]+")
 _NOT_IN_PATHS = re.compile(r"[^A-Za-z0-9_.:@+,=#-]+")  # of one part; what udev keeps in its links
 _DIGITS_AT_END = re.compile(r"\d+$")
@@ -52,7 +54,7 @@ def in_path(text: str) -> str:
     ('Logitech_HD', '.._a', '')
     """
     text = _NOT_IN_PATHS.sub("_", text.strip())
-    return "" if text.strip(".") == "" else text
+    return "" if text.strip(".") == "" or len(text) > LONGEST_VALUE else text
 
 
 def path_values(found: Mapping[str, str]) -> dict[str, str]:

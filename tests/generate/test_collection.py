@@ -40,7 +40,7 @@ def test_an_empty_file_switches_one_off(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(GOOD.replace("nodes", "node").encode(), ":6: node: is not a known key"), (b"\xff", ": not UTF-8")],
+    [(GOOD.replace("nodes", "node").encode(), ":6: node: is not a known key"), (b"\xff", "is not UTF-8")],
 )
 def test_a_broken_one_is_said_and_the_others_are_there(tmp_path: Path, content: bytes, message: str) -> None:
     put(tmp_path, ADMINISTRATORS_DIRECTORY, "kvm.yaml", "")

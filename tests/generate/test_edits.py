@@ -35,6 +35,22 @@ def test_the_default_routes_of_both_families_are_known(tmp_path: Path) -> None:
     assert default_interfaces(Tree(str(root))) == {"eth0", "eth2"}
 
 
+def test_what_a_default_route_is_made_of_stays_too(tmp_path: Path) -> None:
+    root = grow(
+        tmp_path,
+        [
+            "/proc/net/route = Iface\tDestination\\nbr0.7\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000080",
+            f"/proc/net/ipv6_route = 20{'0' * 30} 03 {ZERO} 00 fe80 0400 01 00 03 wg0",
+            "/sys/class/net/br0.7/lower_br0/x = 1",
+            "/sys/class/net/br0/lower_bond0/x = 1",
+            "/sys/class/net/bond0/lower_eth0/x = 1",
+            "/sys/class/net/bond0/lower_eth1/x = 1",
+            "/sys/class/net/eth1/lower_bond0/x = 1",
+        ],
+    )
+    assert default_interfaces(Tree(str(root))) == {"br0.7", "br0", "bond0", "eth0", "eth1", "wg0"}
+
+
 def test_a_hook_is_left_out_where_its_program_is_missing(tmp_path: Path) -> None:
     recipe = (
         "recipe: 1\\nkind: v.com/x\\nmatch: {path: /dev/x}\\nnames: [x]\\nnodes: [/dev/x]\\nhooks:\\n"

@@ -79,6 +79,10 @@ def test_a_pipe_of_our_name_is_refused(root: Path, tmp_path: Path) -> None:
     [
         "cdiVersion: 0.5.0\nkind: host.local/usb\ndevices: []\n",
         '{"cdiVersion": "0.5.0", "Kind": "host.local\\/usb"}',
+        '{"cdiVersion": "0.5.0", "kind": "host.local\\u002fusb"}',
+        "kind: host.local/usb\n---\nkind: host.local/other\n",
+        "kind: host.local/usb\n---\n{",
+        "\ufeffkind: host.local/usb\n",
     ],
 )
 def test_another_file_of_the_kind_wins(root: Path, tmp_path: Path, text: str) -> None:

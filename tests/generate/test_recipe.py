@@ -66,6 +66,10 @@ def test_ours_are_good(path: object) -> None:
         ("a: {", "Index: {", "x.yaml:4: values: is 'Index', not a word of small letters"),
         ("kind: v.com/x", "kind: [v", "x.yaml:3: "),
         ("recipe: 1", "recipe: 1\nenv: [A]", "x.yaml:2: env[0]: is 'A', not NAME=VALUE"),
+        ("recipe: 1", "recipe: 1\nrecipe: 1", "x.yaml:2: recipe is given twice"),
+        ("{name: .}", "{name: ., name: ..}", "x.yaml:4: name is given twice"),
+        ("recipe: 1", "recipe: 1\norder: &a [*a]", "x.yaml: order[0]: is [[...]], not a text"),
+        ("recipe: 1", "recipe: 1\n? [a]\n: b", "x.yaml"),
         ("recipe: 1", "recipe: 1\norder: [b]", "x.yaml:2: order: there is no value 'b'"),
     ],
 )

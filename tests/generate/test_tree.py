@@ -49,9 +49,14 @@ def test_a_name_in_sysfs_with_an_exclamation_mark_is_a_path(tmp_path: Path) -> N
     assert tree.node_of("/sys/class/x/a!0") == "/dev/a/0"
 
 
-def test_a_name_that_leads_up_is_no_node(tmp_path: Path) -> None:
-    tree = Tree(str(grow(tmp_path, ["/sys/x/dev = 1:1", "/sys/x/uevent = DEVNAME=../etc/shadow"])))
+@pytest.mark.parametrize("name", ["../etc/shadow", "a\x01b", "a" * 256])
+def test_a_name_that_cannot_be_a_nodes_is_none(tmp_path: Path, name: str) -> None:
+    tree = Tree(str(grow(tmp_path, ["/sys/x/dev = 1:1", f"/sys/x/uevent = DEVNAME={name}"])))
     assert tree.node_of("/sys/x") is None
+
+
+def test_a_path_longer_than_any_is_not_there(tmp_path: Path) -> None:
+    assert Tree(str(tmp_path)).real("/a" * 3000) is None
 
 
 def test_names_that_are_no_text_are_left_out(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdi_runc import parse_spec, validate_spec
+from cdi_runc.generate.devices import sort_key
 from cdi_runc.generate.text import document
 from tests.generate.fixture_trees import grow, made
 from tests.generate.test_specs import a_usb_device
@@ -23,9 +24,10 @@ SERIAL = "sys/devices/pci0000:00/usb1/1-1/serial"
         (b"..\n", ["1-1"], "the value serial, '..', is '' in names"),
         (b"\xff\xfe\n", ["1-1"], "the value serial, '\ufffd\ufffd', is '' in names"),
         (b"\n", ["1-1"], "the value serial is empty: serial"),
+        (b"x" * 256, ["1-1"], "the value serial has 256 characters, too many for a name"),
         (b"x" * (1 << 21), ["1-1"], "no value serial: /sys/devices/pci0000:00/usb1/1-1/serial is larger than 1024 KiB"),
     ],
-    ids=["blank", "newline", "up", "only up", "not UTF-8", "empty", "huge"],
+    ids=["blank", "newline", "up", "only up", "not UTF-8", "empty", "long", "huge"],
 )
 def test_an_odd_value(tmp_path: Path, serial: bytes, names: list[str], line: str | None) -> None:
     root = grow(tmp_path, [*a_usb_device("1-1", 1), *a_usb_device("1-2", 2, "serial = good")])
@@ -34,6 +36,11 @@ def test_an_odd_value(tmp_path: Path, serial: bytes, names: list[str], line: str
     assert usb.spec
     assert [device["name"] for device in usb.spec["devices"]] == [*names, "1234:abcd:good", "1-2", "all"]
     assert [str(note) for note in usb.notes] == ([f"usb: {names[0]}: {line}"] if line else [])
+
+
+def test_a_number_of_any_length_sorts() -> None:
+    numbers = ["9" * 6000, "10", "9", "007"]
+    assert sorted(numbers, key=sort_key) == ["007", "9", "10", "9" * 6000]
 
 
 def test_a_value_that_is_missing_drops_its_name_only(tmp_path: Path) -> None:
