@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def test_who_finds_a_container_of_a_runtime_whose_state_is_anywhere(
     assert holders.get(int(pid_file.read_text())) == ["/dev/widget"]
     [decision] = cdictl("log", "--device", WIDGET)["decisions"]
     assert decision["container"] == "box"
+
+
+def test_a_container_starts_though_the_disk_is_full(
+    runtime: Runtime, bundle: Callable[..., Path], tmp_path: Path, spec_dir: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    target = f"file:{disk}/audit.log"
+    runtime.settings.write_text(json.dumps({"spec-dirs": [str(spec_dir)], "audit": target}))
+    log = tmp_path / "runtime.log"
+    fill = 'mount -t tmpfs -o size=4k disk "$0" && head -c 4096 /dev/zero > "$0/full" && exec "$@"'
+    full = replace(runtime, into=(*runtime.into, "unshare", "--mount", "sh", "-c", fill, str(disk)))
+
+    done = full.shim("--log", str(log), "run", "--bundle", str(bundle()), "box")
+
+    assert report(done.stdout) == WITH, done.stderr
+    assert log.read_text().count(f"a line for audit: {target} is lost: No space left on device") == 1
 
 
 def test_a_denial_is_written_down(

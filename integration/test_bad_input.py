@@ -263,3 +263,63 @@ def test_a_conflict_names_both_files(stub: Stub, bundle: Path, spec_dir: Path) -
     shutil.copy(spec_dir / "widget.json", spec_dir / "again.json")
     (bundle / "config.json").write_text(asking())
     assert_one_line(stub.create(bundle), WIDGET, str(spec_dir / "widget.json"), str(spec_dir / "again.json"))
+
+
+def unknown_key(path: Path) -> None:
+    path.write_text("rule: []\n")
+
+
+def bad_glob(path: Path) -> None:
+    path.write_text("rules: [{action: deny, match: {device: 'x?'}}]\n")
+
+
+def world_writable(path: Path) -> None:
+    path.write_text("rules: []\n")
+    path.chmod(0o666)
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+# What is said of policy.yaml. A config.yaml beside it is fine.
+SPOILT_POLICIES: dict[Callable[[Path], None], str] = {
+    unknown_key: "unknown key 'rule', did you mean 'rules'?",
+    bad_glob: "policy.yaml:1: 'x?' is not a pattern",
+    world_writable: "others than root may write ",
+    empty: "expected an object with rules",
+    not_yaml: "policy.yaml:1: ",
+    fifo: "policy.yaml: ",
+    directory: "policy.yaml: ",
+    link_to_itself: "policy.yaml: ",
+    endless_device: "policy.yaml: ",
+}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a user's own policy is the user's to give away")
+@pytest.mark.parametrize("spoil", SPOILT_POLICIES, ids=lambda f: f.__name__)
+def test_a_bad_policy_stops_only_containers_that_ask(
+    stub: Stub, bundle: Path, spec_dir: Path, spoil: Callable[[Path], None]
+) -> None:
+    policy = stub.settings.parent / "policy.yaml"
+    spoil(policy)
+    if policy.is_file() and not policy.is_symlink() and spoil is not world_writable:
+        policy.chmod(0o644)
+    (bundle / "config.json").write_text(asking())
+    assert_one_line(stub.create(bundle), str(policy), SPOILT_POLICIES[spoil])
+    assert stub.arguments() is None
+    assert (bundle / "config.json").read_text() == asking()
+    (bundle / "config.json").write_text(asking({}))
+    done = stub.create(bundle)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_setpriv
+def test_an_unreadable_policy_stops_only_containers_that_ask(stub: Stub, bundle: Path) -> None:
+    policy = stub.settings.parent / "policy.yaml"
+    policy.write_text("rules: []\n")
+    policy.chmod(0)
+    (bundle / "config.json").write_text(asking())
+    assert_one_line(stub.create(bundle, WITHOUT_OVERRIDE), f"{policy}: Permission denied")
+    (bundle / "config.json").write_text(asking({}))
+    assert stub.create(bundle, WITHOUT_OVERRIDE).returncode == 0

@@ -10,11 +10,13 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from importlib.resources import files
+from itertools import chain, product
 from typing import Any
 
 import yaml
 
 from cdi_runc.cdi.errors import InvalidSpec
+from cdi_runc.cdi.names import is_qualified_name
 from cdi_runc.cdi.spec import read_file
 from cdi_runc.host import trust
 from cdi_runc.host.errors import SettingsError
@@ -23,6 +25,8 @@ from cdi_runc.host.settings import UniqueKeys, check
 Policy = dict[str, Any]  # `rules` and `fault`
 
 NONE: Policy = {"rules": [], "fault": ""}
+ENGINES = ("docker", "podman", "containerd", "crio")  # that shim/policy.py can tell
+_NAME, _MOST_STARS = "a/b=c", 3
 _GLOBS = ("device", "namespace", "pod", "container", "image", "runtime", "engine")
 _GUARDS = ("namespace", "pod", "container", "image", "engine", "runtime")  # the one that tells most first
 _WORDS = ("through", "command", "uid")
@@ -105,12 +109,41 @@ def numbers_by_device(rules: Sequence[dict[str, Any]], names: Iterable[str]) -> 
 
 
 def idle_rules(rules: list[dict[str, Any]]) -> Iterator[str]:
-    """One line for each rule that can never decide, since an earlier one always does."""
+    """One line for each rule that can never decide: nothing is as it says, or an earlier rule always decides."""
     for number, rule in enumerate(rules):
+        nothing = _matches_nothing(rule["match"])
+        if nothing:
+            yield f"{rule['place']}: this rule never decides: {nothing}"
+            continue
         for earlier in rules[:number]:
             if earlier["action"] != "audit" and _covers(earlier["match"], rule["match"]):
                 yield f"{rule['place']}: this rule never decides: {earlier['place']} matches all that it matches"
                 break
+
+
+def _matches_nothing(match: dict[str, Any]) -> str:
+    """Why no request can be as a rule says; '' where one can, or where that can't be told."""
+    for what, can_be, example in (("device", _can_be_device, "vendor.com/class=name"), ("engine", _can_be_engine, "")):
+        globs = match.get(what, [("",)])
+        if what in match and not any(map(can_be, globs)):
+            said = " or ".join("*".join(glob) for glob in globs)
+            return f"no {what} is called {said}; expected {example or ', '.join(ENGINES)}"
+    return ""
+
+
+def _can_be_engine(glob: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, "*".join(glob)) for name in ("", *ENGINES))
+
+
+def _can_be_device(glob: tuple[str, ...]) -> bool:
+    """Whether a qualified name fits: whether there is one with a part of `a/b=c` in the place of each star."""
+    parts = sorted({_NAME[start:end] for start in range(len(_NAME)) for end in range(start, len(_NAME) + 1)})
+    if len(glob) > _MOST_STARS + 1:
+        return True
+    return any(
+        is_qualified_name("".join(chain(*zip(glob, (*stars, ""), strict=True))))
+        for stars in product(parts, repeat=len(glob) - 1)
+    )
 
 
 def _covers(wide: dict[str, Any], narrow: dict[str, Any]) -> bool:

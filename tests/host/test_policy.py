@@ -9,7 +9,8 @@ import pytest
 from jsonschema import Draft7Validator
 
 from cdi_runc.host import places
-from cdi_runc.host.policy import NONE, counted, guard, idle_rules, numbers_by_device, read, schema
+from cdi_runc.host.policy import ENGINES, NONE, counted, guard, idle_rules, numbers_by_device, read, schema
+from cdi_runc.shim import policy as shim_policy
 
 
 def written(directory: Path, text: str) -> str:
@@ -89,13 +90,13 @@ def test_a_users_own_policy_is_the_users(tmp_path: Path, monkeypatch: pytest.Mon
     ("text", "idle"),
     [
         ("rules: [{action: deny}, {action: allow, match: {uid: 1}}]", [1]),
-        ("rules: [{action: deny, match: {uid: 1}}, {action: allow, match: {uid: 1, device: a}}]", [1]),
+        ("rules: [{action: deny, match: {uid: 1}}, {action: allow, match: {uid: 1, pod: a}}]", [1]),
         ("rules: [{action: audit}, {action: allow, match: {uid: 1}}]", []),
         ("rules: [{action: deny, match: {uid: 1}}, {action: deny}]", []),
-        ("rules: [{action: deny, match: {device: a*}}, {action: allow, match: {device: [a, ab*]}}]", [1]),
-        ("rules: [{action: deny, match: {device: a*}}, {action: allow, match: {device: [a, b]}}]", []),
-        ("rules: [{action: deny, match: {device: [a*, b]}}, {action: allow, match: {device: [a, b]}}]", [1]),
-        ("rules: [{action: deny, match: {device: a*}}, {action: allow, match: {uid: 1}}]", []),
+        ("rules: [{action: deny, match: {pod: a*}}, {action: allow, match: {pod: [a, ab*]}}]", [1]),
+        ("rules: [{action: deny, match: {pod: a*}}, {action: allow, match: {pod: [a, b]}}]", []),
+        ("rules: [{action: deny, match: {pod: [a*, b]}}, {action: allow, match: {pod: [a, b]}}]", [1]),
+        ("rules: [{action: deny, match: {pod: a*}}, {action: allow, match: {uid: 1}}]", []),
         ("rules: [{action: deny, match: {device: '*'}}, {action: allow, match: {uid: 1}}]", [1]),
         ("rules: [{action: deny, match: {uid: [1, 2]}}, {action: allow, match: {uid: [2, 1]}}]", [1]),
         ("rules: [{action: deny, match: {uid: [1, 2]}}, {action: allow, match: {uid: [2, 3]}}]", []),
@@ -110,6 +111,34 @@ def test_a_rule_that_never_decides_is_named(tmp_path: Path, text: str, idle: lis
     assert list(idle_rules(rules)) == [
         f"{rules[number]['place']}: this rule never decides: {first} matches all that it matches" for number in idle
     ]
+
+
+@pytest.mark.parametrize(
+    ("match", "reason"),
+    [
+        ("device: gpu", "no device is called gpu; expected vendor.com/class=name"),
+        ("device: [gpu, a.com/gpu]", "no device is called gpu or a.com/gpu; expected vendor.com/class=name"),
+        ("device: a.com/b/*", "no device is called a.com/b/*; expected vendor.com/class=name"),
+        ("device: '*=a=*!'", "no device is called *=a=*!; expected vendor.com/class=name"),
+        ("engine: [dockerd, cri]", "no engine is called dockerd or cri; expected docker, podman, containerd, crio"),
+        ("device: [gpu, a.com/gpu=0]", ""),
+        ("device: gpu*", ""),
+        ("device: '*/gpu=*'", ""),
+        ("device: '*gpu*=*-*'", ""),
+        ("device: '*com/*=0'", ""),
+        ("device: '*a*b*c*d*!'", ""),  # too many to try
+        ("engine: [dock*, x]", ""),
+    ],
+)
+def test_a_rule_that_nothing_is_like_is_named(tmp_path: Path, match: str, reason: str) -> None:
+    rules = read(written(tmp_path, f"rules: [{{action: deny, match: {{{match}}}}}]\n"))["rules"]
+    said = f"{rules[0]['place']}: this rule never decides: {reason}"
+    assert list(idle_rules(rules)) == [said] * bool(reason)
+
+
+def test_the_engines_are_those_that_the_shim_can_tell() -> None:
+    known = {*dict(shim_policy.BUNDLES).values(), *dict(shim_policy.ENGINES).values(), *shim_policy.MANAGERS.values()}
+    assert known == set(ENGINES)
 
 
 MATCHES: dict[str, tuple[str, tuple[str, tuple[str, ...]]]] = {

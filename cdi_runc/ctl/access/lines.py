@@ -15,6 +15,7 @@ import click
 Entry = dict[str, Any]
 
 _PAUSE_S = 0.5
+_BEGINS = '{"time":'
 
 
 class NothingYet(click.ClickException):
@@ -34,12 +35,19 @@ def entries(target: str, follow: bool = False, this_boot: bool = False) -> Itera
         raise click.ClickException("the lines are in the syslog, whose files only its daemon knows: look for cdi-runc:")
     source = _of_journal(follow, this_boot) if target == "journal" else _of_file(target.removeprefix("file:"), follow)
     for line in source:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
+        entry = _entry(line)
         if isinstance(entry, dict) and "container" in entry and "allowed" in entry:
             yield entry
+
+
+def _entry(line: str) -> Any:
+    """What a line says; None for one that is cut short. The next entry follows such a one on the same line."""
+    for start in (0, line.rfind(_BEGINS)):
+        try:
+            return json.loads(line[start:]) if start >= 0 else None
+        except (ValueError, RecursionError):
+            continue
+    return None
 
 
 def asked(entry: Entry) -> list[str]:

@@ -35,6 +35,16 @@ def asking_images(host: Host) -> Iterator[Result]:
             yield Result("warning", "engines", images.warning(found), images.remedy(host.options.config_path))
 
 
+def unusable_policy(host: Host) -> Iterator[Result]:
+    """What is wrong with policy.yaml, so that no container gets a device; and the rules that can never decide."""
+    path = policy.path_beside(host.options.config_path)
+    found = policy.read(path)
+    if found["fault"]:
+        yield Result("problem", "policy", found["fault"], f"edit {path} (cdictl policy check)")
+    for line in policy.idle_rules(found["rules"]):
+        yield Result("warning", "policy", line, f"edit {path}")
+
+
 def untrusted_files(host: Host) -> Iterator[Result]:
     """What other users may write, of everything that root executes or reads."""
     level: Level = "problem" if host.settings["trust"] == "strict" else "warning"

@@ -102,6 +102,13 @@ def specs_fresh(host: Host) -> Iterator[Result]:
         yield Result("warning", "specs", finding.text, finding.mend, finding.fix)
 
 
+def policy_usable(host: Host) -> Iterator[Result]:
+    """The policy can be read, and each of its rules can decide."""
+    from cdi_runc.ctl.why.guard import unusable_policy
+
+    yield from unusable_policy(host)
+
+
 def files_protected(host: Host) -> Iterator[Result]:
     """Only root may write what root believes or executes."""
     from cdi_runc.ctl.why.guard import untrusted_files
@@ -209,6 +216,7 @@ def kernel_notes(host: Host) -> Iterator[Result]:
 
 CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
     settings_usable,
+    policy_usable,
     specs_usable,
     specs_fresh,
     files_protected,

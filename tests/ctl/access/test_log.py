@@ -13,7 +13,7 @@ from tests.ctl.test_schema import check
 def _entry(when: str, container: str, device: str, allowed: bool = True, **more: Any) -> str:
     request = {"device": device, "through": "annotation", "where": "cdi.k8s.io/x"}
     entry = {"time": when, "container": container, "requests": [request], "allowed": allowed, "reason": "no", **more}
-    return json.dumps(entry) + "\n"
+    return json.dumps(entry, separators=(",", ":")) + "\n"
 
 
 @pytest.fixture
@@ -22,6 +22,7 @@ def lines(tmp_path: Path) -> Path:
     path.write_text(
         _entry("2026-01-01T00:00:00Z", "one", "v.com/gpu=0", namespace="ml", pod="train", name="main")
         + '{"time": "cut sh\n[1]\n'
+        + '{"time":"2026-01-01T12:00:00Z","container":"cut sho'  # as a disk leaves it that was full for a while
         + _entry("2026-01-02T00:00:00Z", "two", "v.com/nic=a", allowed=False, engine="podman")
     )
     (tmp_path / "config.yaml").write_text(f"audit: file:{path}\n")

@@ -89,3 +89,24 @@ def test_settings_in_a_directory_of_others(tmp_path: Path, programs: dict[str, P
     (tmp_path / "etc").chmod(0o777)
     (tmp_path / "config.yaml").rename(tmp_path / "etc/config.yaml")
     assert untrusted(tmp_path / "etc") == [("warning", f"others than root may write {tmp_path}/etc")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "level", "words"),
+    [
+        ("rule: []\n", "problem", "unknown key 'rule', did you mean 'rules'?"),
+        (
+            "rules: [{action: deny, match: {device: gpu}}]\n",
+            "warning",
+            "this rule never decides: no device is called gpu",
+        ),
+        ("rules: []\n", "", ""),
+        (None, "", ""),
+    ],
+)
+def test_a_policy_that_is_not_as_it_was_meant(tmp_path: Path, policy: str | None, level: str, words: str) -> None:
+    if policy is not None:
+        (tmp_path / "policy.yaml").write_text(policy)
+        (tmp_path / "policy.yaml").chmod(0o644)
+    found = list(guard.unusable_policy(Host(Options(config=str(tmp_path / "config.yaml")))))
+    assert [(result.level, words in result.text) for result in found] == [(level, True)] * bool(level)
