@@ -54,6 +54,17 @@ def test_whether_the_kubelet_can_be_asked(there: bool, host: Host, tmp_path: Pat
     assert there or "No such file or directory, so that no container of a pod can start" in text
 
 
+def test_an_engine_that_drops_names_which_the_kubelet_is_asked_for(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(tmp_path, DRIVER)
+    old = SimpleNamespace(find=lambda config: SimpleNamespace(cdi="off", version="1.6.20"))
+    monkeypatch.setattr(cluster, "engine_of", lambda name: old)
+    assert [level for level, text in said(host) if "drops the names" in text] == ["warning", "warning"]
+    host.files.settings["requests"] |= {"kubelet": True}
+    assert [level for level, text in said(host) if "drops the names" in text] == ["ok", "ok"]
+
+
 def test_where_no_kubelet_is_nothing_is_said(host: Host, tmp_path: Path) -> None:
     (tmp_path / "kubelet/device-plugins/kubelet.sock").unlink()
     assert said(host) == []

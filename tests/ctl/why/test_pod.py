@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,14 @@ def test_an_annotation_asks_for_it_too(
     bundle["annotations"]["cdi.k8s.io/x"] = "vendor.com/gpu=1"
     said = explain(kubelet, cdictl, tmp_path, bundle)
     assert said["steps"][-1]["text"].endswith("cdi-runc or the engine: annotation cdi.k8s.io/x asks for it")
+
+
+def test_the_kubelet_was_asked(kubelet: Kubelet, bundle: dict[str, Any], cdictl: Cdictl, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("requests: {kubelet: true}\n")
+    kubelet.gives("vendor.com/gpu", "1")
+    bundle["process"]["env"] = ["GPU1=yes"]
+    said = explain(kubelet, partial(cdictl, "--config", tmp_path / "config.yaml"), tmp_path, bundle)
+    assert said["steps"][-1]["text"].endswith("put there by cdi-runc, which asks the kubelet, or the engine")
 
 
 def test_an_engine_that_dropped_the_name_silently(
