@@ -12,7 +12,6 @@ import math
 import os
 import queue
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -28,10 +27,12 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("cdi", "host", "shim")
 
-MEMORY = 4 << 30  # bytes: a mutant may ask for memory without end
-NO_TESTS = 5  # pytest's exit status
-# As root, a mutant must not reach the host's mounts and processes.
-ALONE = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"] if os.geteuid() == 0 else []
+# A mutant may ask for memory without end. As root, it must not reach the host's mounts and processes.
+CONFINED = ["prlimit", f"--as={4 << 30}"]
+if os.geteuid() == 0:
+    CONFINED += ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+PYTEST = ["-m", "pytest", "-qx", "-p", "no:cacheprovider"]
+FAILED = (1, 2)  # pytest's exit statuses for tests that fail, and for tests that can't be imported
 
 
 class Mutant(NamedTuple):
@@ -112,17 +113,7 @@ def run_tests(tree: Path, tests: Sequence[str], limit: float) -> int | None:
     scratch = tree.with_suffix(".tmp")
     scratch.mkdir()
     process = subprocess.Popen(
-        [
-            *ALONE,
-            f"{tree}/.venv/bin/python",
-            "-m",
-            "pytest",
-            "-qx",
-            "-p",
-            "no:cacheprovider",
-            f"--basetemp={scratch}/t",
-            *tests,
-        ],
+        [*CONFINED, f"{tree}/.venv/bin/python", *PYTEST, f"--basetemp={scratch}/t", *tests],
         cwd=tree,
         env={**os.environ, "TMPDIR": str(scratch)},
         stdin=subprocess.DEVNULL,
@@ -130,7 +121,6 @@ def run_tests(tree: Path, tests: Sequence[str], limit: float) -> int | None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    resource.prlimit(process.pid, resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
         return process.wait(timeout=limit)
     except subprocess.TimeoutExpired:
@@ -161,16 +151,17 @@ def judge(mutant: Mutant, trees: "queue.Queue[Path]", limit: float) -> str:
     module = tree / mutant.path
     try:
         module.write_text(text_of(mutant))
-        os.utime(
-            module, (time.time(), mutant.number)
-        )  # Python must not take an earlier mutant's bytecode for this one's
+        # Python must not take the bytecode of an earlier mutant for this one's: each has a time of its own.
+        os.utime(module, (time.time(), mutant.number))
         status = run_tests(tree, nearest_tests(mutant.path), limit)
     finally:
         shutil.copy2(ROOT / mutant.path, module)
         trees.put(tree)
-    if status == NO_TESTS:
-        raise SystemExit(f"mutants: {mutant.path} has no tests")
-    return {None: "timeout", 0: "survived"}.get(status, "killed")
+    if status is None:
+        return "timeout"
+    if status > 0 and status not in FAILED:
+        raise SystemExit(f"mutants: pytest can't run the tests of {mutant.path} (exit status {status})")
+    return "killed" if status else "survived"
 
 
 def diff(mutant: Mutant) -> str:
