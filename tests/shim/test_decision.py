@@ -120,3 +120,25 @@ def test_broken_settings_refuse_only_who_asks() -> None:
     assert decide({}, "create", known).groups == []
     with pytest.raises(SettingsError, match="bogus"):
         decide(asking("v.com/c=0"), "create", known)
+
+
+def test_the_rules_of_the_policy_decide_and_their_notes_are_kept() -> None:
+    def rule(action: str, name: str, **limits: Any) -> dict[str, Any]:
+        match = {"device": [(name,)], "command": [("create",)], "runtime": [("crun",)]}
+        return {"place": f"p:{name}", "action": action, "message": "", "match": match, "limits": limits}
+
+    class WithRules(Known):
+        def rules(self, name: str, text: Callable[[str], str]) -> list[Any]:
+            audit, deny = rule("audit", "v.com/c=0"), rule("deny", "v.com/c=1")
+            return [audit, deny, rule("allow", "v.com/c=0", hooks=[])]
+
+    known = WithRules(policy={"rules": 3, "fault": ""})
+    decision = decide(asking("v.com/c=0"), "create", known, runtime="crun")
+    assert decision.notes == ["v.com/c=0: asked for by annotation cdi.k8s.io/x (p:v.com/c=0)"]
+    assert {name: allowed["place"] for name, allowed in decision.rules.items()} == {"v.com/c=0": "p:v.com/c=0"}
+    assert [whose for whose, _ in decision.groups] == ["/etc/cdi/v.yaml", "v.com/c=0"]
+    with pytest.raises(ShimError, match=r"v\.com/c=1: denied by the policy \(p:v\.com/c=1\)"):
+        decide(asking("v.com/c=1"), "create", known, runtime="crun")
+    assert decide(asking("v.com/c=1"), "create", known, runtime="runc").groups
+    with pytest.raises(SettingsError, match="bad policy"):
+        decide(asking("v.com/c=0"), "create", Known(policy={"rules": 0, "fault": "bad policy"}))

@@ -228,3 +228,27 @@ def test_whatever_is_made_is_made_once(config: Any, edits: list[Any], elsewhere:
     except InjectionError:
         return
     assert made(once, *groups, elsewhere=elsewhere) == once
+
+
+HOOK: Any = {"hookName": "prestart", "path": "/x", "args": ["x", "a"], "env": ["A=1"], "timeout": 5}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hookName": "poststop"},
+        {"path": "/y"},
+        {"args": ["x"]},
+        {"args": None},
+        {"env": ["A=2"]},
+        {"env": []},
+        {"timeout": 6},
+        {"timeout": None},
+    ],
+)
+def test_hooks_that_differ_in_anything_are_others(change: dict[str, Any]) -> None:
+    other: Any = {key: value for key, value in (HOOK | change).items() if value is not None}
+    once = outcome({}, [("a", {"hooks": [HOOK]})], lambda: False)
+    twice = outcome(once, [("a", {"hooks": [HOOK, other]})], lambda: False)
+    assert sum(map(len, once["hooks"].values())) == 1
+    assert sum(map(len, twice["hooks"].values())) == 2

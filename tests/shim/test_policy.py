@@ -57,6 +57,12 @@ def container(config: dict[str, Any], command: str = "create") -> Container:
         ("a*a", "a", False),
         ("a*b*c", "a-b-b-c", True),
         ("a*b*c", "a-c-b", False),
+        ("a*bc*bc*d", "a-bc-d", False),
+        ("a*bc*bc*d", "a-bc-bc-d", True),
+        ("a*bc*bc*d", "abcbcd", True),
+        ("a*bc*cd*d", "abcdd", False),
+        ("ab*bc", "abc", False),
+        ("ab*bc", "abbc", True),
         ("nvidia.com/gpu=*", "nvidia.com/gpu=0:1", True),
     ],
 )
@@ -254,3 +260,54 @@ def test_a_files_own_edits_have_the_limits_of_its_devices(tmp_path: Path) -> Non
     with pytest.raises(ShimError, match=r"/v\.yaml: the hook"):
         limited(groups, files, {"v.com/c=0": rule}, print)
     assert limited(groups[2:], files, {"v.com/c=0": rule}, print) == groups[2:]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "names"),
+    [
+        (
+            {
+                "io.kubernetes.cri.sandbox-namespace": "ns",
+                "io.kubernetes.cri.sandbox-name": "p",
+                "io.kubernetes.cri.container-name": "c",
+                "io.kubernetes.cri.image-name": "i",
+            },
+            ["ns", "p", "c", "i", "containerd"],
+        ),
+        (
+            {
+                "io.kubernetes.pod.namespace": "ns",
+                "io.kubernetes.pod.name": "p",
+                "io.kubernetes.container.name": "c",
+                "io.kubernetes.cri-o.ImageName": "i",
+            },
+            ["ns", "p", "c", "i", "crio"],
+        ),
+        ({"io.container.manager": "libpod"}, ["", "", "", "", "podman"]),
+        ({"io.podman.annotations.userns": "keep-id"}, ["", "", "", "", "podman"]),
+        ({}, ["", "", "", "", ""]),
+    ],
+)
+def test_what_an_engine_says_of_its_container(annotations: dict[str, str], names: list[str]) -> None:
+    found = container({"annotations": annotations})
+    assert [found.named(what) for what in ("namespace", "pod", "container", "image", "engine")] == names
+    assert (found.text("command"), found.text("runtime"), found.text("uid")) == ("create", "runc", "0")
+
+
+@pytest.mark.parametrize(
+    ("labels", "value"),
+    [
+        ({"team": "a"}, "a"),
+        ({"io.kubernetes.cri-o.Labels": '{"team": "a"}'}, "a"),
+        ({"io.kubernetes.cri-o.Labels": '{"team": 1}'}, None),
+        ({"io.kubernetes.cri-o.Labels": "["}, None),
+        ({"io.kubernetes.cri-o.Labels": "[]"}, None),
+        ({"io.kubernetes.cri-o.Labels": 1}, None),
+        ({"team": 1}, None),
+        ({}, None),
+    ],
+)
+def test_labels(labels: dict[str, Any], value: str | None) -> None:
+    found = container({"annotations": labels})
+    assert found.label("team") == value
+    assert found.text("label team") == (value or "")
