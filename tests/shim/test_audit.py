@@ -203,6 +203,9 @@ def test_the_journal_and_the_syslog(
         daemon.bind("socket")
         assert record(known, target) == []
         text = daemon.recv(65536).decode()
+        assert text.startswith(
+            "<86>cdi-runc: {" if target == "syslog" else "SYSLOG_IDENTIFIER=cdi-runc\nPRIORITY=6\nMESSAGE={"
+        )
         assert '"container":"box"' in text
         while record(known, target) == []:  # till its buffer is full, which keeps nobody waiting
             pass
