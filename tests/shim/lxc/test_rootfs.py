@@ -194,13 +194,13 @@ def test_a_node_is_bound_where_none_can_be_made(root: Path) -> None:
         (["ro", "nosuid", "nodev", "noexec"], {"ro", "nosuid", "nodev", "noexec"}, {"rw"}),
         (["ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec"], {"rw"}, {"ro", "nosuid", "nodev", "noexec"}),
         (["noatime", "nodiratime"], {"noatime", "nodiratime"}, {"relatime"}),
-        (["noatime", "atime", "nodiratime", "diratime"], {"relatime"}, {"noatime", "nodiratime"}),
+        (["noatime", "atime", "nodiratime", "diratime"], {"relatime", "rw"}, {"noatime", "nodiratime"}),
         (["strictatime"], set(), {"noatime", "relatime"}),
         (["sync"], {"sync"}, {"dirsync"}),
         (["dirsync"], {"dirsync"}, {"sync"}),
-        (["sync", "async", "dirsync", "defaults"], {"dirsync"}, {"sync"}),
+        (["sync", "async", "dirsync", "defaults"], {"dirsync", "rw"}, {"sync"}),
         (["size=4096", "mode=700", "ro"], {"ro", "size=4k", "mode=700"}, set()),
-        (["norelatime", "relatime"], {"relatime"}, set()),
+        (["norelatime", "relatime"], {"relatime", "rw"}, set()),
     ],
 )
 def test_options_of_a_file_system(root: Path, options: list[str], has: set[str], lacks: set[str]) -> None:
