@@ -1,14 +1,21 @@
 """Calls by systems that have hooks of their own: `cdi-runc --cdi-hook=SYSTEM:STAGE`. Knows which module is for whom."""
 
+from cdi_runc.cdi.errors import CDIError
+from cdi_runc.host.errors import SettingsError
+from cdi_runc.shim.cmdline import Call
 from cdi_runc.shim.decision import decide
 from cdi_runc.shim.errors import ShimError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from cdi_runc.cdi.injection import Group
     from cdi_runc.host.known import Known
+    from cdi_runc.shim.decision import Decision
     from cdi_runc.shim.launch import Launch
+    from cdi_runc.shim.lxc.hook import Container
+    from cdi_runc.shim.requests import Request
 
 _LXC_STAGES = ("pre-start", "mount", "start-host", "post-stop")
 
@@ -23,10 +30,37 @@ def run(launch: "Launch", known: "Callable[[], Known]") -> int:
     if system in ("lxc", "incus") and stage in _LXC_STAGES:
         from cdi_runc.shim.lxc import hook
 
-        return hook.run(
-            system, stage, launch.environ, lambda asked: decide({}, "create", known(), hook.requests(asked)).groups
-        )
+        return hook.run(system, stage, launch.environ, lambda container, asked: _of_lxc(container, asked, known()))
     raise ShimError(
         f"--cdi-hook={launch.hook}: unknown hook; expected podman:precreate, or lxc: or incus: with one of"
         f" {', '.join(_LXC_STAGES)}"
     )
+
+
+def _of_lxc(container: "Container", asked: str, known: "Known") -> "Sequence[Group]":
+    """The edits for a value of CDI_DEVICES. What is decided is written down where the settings want that."""
+    from cdi_runc.shim.lxc import hook
+
+    def warn(line: str) -> None:
+        container.tell("warning", line)
+
+    decided: Decision | Exception | None = None
+    requests: list[Request] = []
+    try:
+        requests = hook.requests(asked)
+        for request in requests:
+            request.through = "hook"  # and no variable that an image could set
+        decided = decide({}, "create", known, requests, runtime=container.system)
+    except (ShimError, SettingsError, CDIError) as fault:
+        decided = fault
+        raise
+    finally:
+        if decided and known.settings.get("audit", "none") != "none":
+            from cdi_runc.shim.audit import record  # rare, and so not loaded before
+
+            call = Call()
+            call.command, call.container, call.config = "create", container.name, container.config_file
+            record(call, {}, known, container.system, decided, warn, requests)
+    for note in decided.notes:
+        warn(note)
+    return decided.groups

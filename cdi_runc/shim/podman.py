@@ -10,6 +10,7 @@ from cdi_runc.cdi.errors import CDIError
 from cdi_runc.host import places
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.bundle import MAX_SIZE
+from cdi_runc.shim.cmdline import Call
 from cdi_runc.shim.decision import decide
 from cdi_runc.shim.errors import ConfigError, ShimError
 from cdi_runc.shim.jsontext import Document
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cdi_runc.host.known import Known
+    from cdi_runc.shim.decision import Decision
 
 # What a user's settings and snapshot are found by. Podman has them, and the hook has not.
 _WANTED = (b"HOME", b"XDG_CONFIG_HOME", b"XDG_RUNTIME_DIR")
@@ -41,16 +43,58 @@ def precreate(environ: "dict[bytes, bytes]", known: "Callable[[], Known]") -> in
         config = document.value
         if not isinstance(config, dict):
             raise ConfigError("the config from Podman is not a JSON object")
-        decision = decide(config, "create", known())
-        made = config if decision.mounts is None else {**config, "mounts": decision.mounts}
-        made = outcome(made, decision.groups, places.in_user_namespace)
-        _refuse_what_podman_drops(made, config)
+        made = _with_devices(config, known())
         document.value = made
         _print(document.text() if made != config else text)
     except (ShimError, SettingsError, CDIError) as fault:
         _tell(str(fault), environ)
         return 1
     return 0
+
+
+def _with_devices(config: "dict[str, Any]", known: "Known") -> "dict[str, Any]":
+    """The config with its devices. What is decided is written down where the settings want that."""
+    decided: Decision | Exception | None = None
+    try:
+        decided = decision = decide(config, "create", known)
+        made = config if decision.mounts is None else {**config, "mounts": decision.mounts}
+        made = outcome(made, decision.groups, places.in_user_namespace)
+        _refuse_what_podman_drops(made, config)
+    except (ShimError, SettingsError, CDIError) as fault:
+        decided = fault
+        raise
+    finally:
+        if decided and known.settings.get("audit", "none") != "none":
+            from cdi_runc.shim.audit import record  # rare, and so not loaded before
+
+            call = Call()
+            call.command, call.container = "create", _id_of(config)
+            record(call, config, known, "", decided, _note)
+    for note in decision.notes:
+        _note(note)
+    return made
+
+
+def _id_of(config: "Mapping[str, Any]") -> str:
+    """The container's id, as its cgroup or its mounts name it; '' where none of them does."""
+    linux, mounts = config.get("linux"), config.get("mounts")
+    cgroup = linux.get("cgroupsPath") if isinstance(linux, dict) else None
+    if isinstance(cgroup, str) and "libpod" in cgroup:
+        return cgroup.rpartition("/")[2].rpartition(":")[2].removeprefix("libpod-").removesuffix(".scope")
+    for mount in mounts if isinstance(mounts, list) else ():
+        source = mount.get("source") if isinstance(mount, dict) else None
+        # containers/storage has a directory for each container, as in overlay-containers/ID/userdata/hosts.
+        head, found, rest = source.partition("-containers/") if isinstance(source, str) else ("", "", "")
+        if head and found and "/userdata/" in rest:
+            return rest.partition("/")[0]
+    return ""
+
+
+def _note(line: str) -> None:
+    """Tell the administrator, whose policy wants it, or whose audit fails. It is nothing to the user."""
+    from cdi_runc.shim import log  # rare, and so not loaded before
+
+    log.to_syslog("warning", "cdi-runc: " + " ".join(line.split()))
 
 
 def _take_environment(environ: "dict[bytes, bytes]") -> None:

@@ -33,6 +33,8 @@ BUNDLES = (
     ("/io.containerd.runtime.v2.task/moby/", "docker"),
     ("/io.containerd.runtime.v2.task/", "containerd"),
 )
+# Systems that call us by hooks of their own, where there is no runtime and no bundle of an engine's.
+HOOKED = ("lxc", "incus")
 # Podman writes annotations with the prefix of CRI-O too, but both say who they are.
 MANAGER = "io.container.manager"
 MANAGERS = {"libpod": "podman", "cri-o": "crio"}
@@ -75,6 +77,8 @@ class Container:
         return self.command if what == "command" else self.runtime
 
     def _engine(self) -> str:
+        if self.runtime in HOOKED:
+            return self.runtime
         for part, name in BUNDLES:
             if part in self.bundle:  # some engines let their users write annotations, and none the place of a bundle
                 return name

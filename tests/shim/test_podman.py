@@ -61,6 +61,31 @@ def test_a_marker_mount_asks_and_is_gone(settings: Path) -> None:
     assert marker not in config["mounts"]
 
 
+ID = "0123456789ab" * 5 + "cdef"
+
+
+@pytest.mark.parametrize(
+    ("place", "device", "allowed"),
+    [
+        ({"linux": {"cgroupsPath": f"/libpod_parent/libpod-{ID}"}}, "0", True),
+        ({"linux": {"cgroupsPath": f"user.slice:libpod:{ID}"}}, "0", True),
+        ({"mounts": [{"destination": "/etc/hosts", "source": f"/x/vfs-containers/{ID}/userdata/hosts"}]}, "0", True),
+        ({"linux": {"cgroupsPath": f"user.slice:libpod:{ID}"}}, "9", False),
+        ({"linux": {"cgroupsPath": f"user.slice:libpod:{ID}"}}, "net", False),  # which Podman would drop
+    ],
+)
+def test_what_is_decided_is_written_down(
+    settings: Path, tmp_path: Path, place: dict[str, Any], device: str, allowed: bool
+) -> None:
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "audit": f"file:{tmp_path}/audit.log"}))
+    asks = {"io.container.manager": "libpod", "cdi.k8s.io/x": f"vendor.com/gpu={device}"}
+    hook(settings, {**place, "annotations": asks})
+    hook(settings, {**place, "annotations": {}})  # which asks for nothing
+    (entry,) = map(json.loads, (tmp_path / "audit.log").read_text().splitlines())
+    assert (entry["container"], entry["engine"], entry["allowed"]) == (ID, "podman", allowed)
+    assert [request["device"] for request in entry["requests"]] == [f"vendor.com/gpu={device}"]
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cdi_runc.shim.lxc.config import LxcConfig
     from cdi_runc.shim.requests import Request
 
-    Resolve = Callable[[str], Sequence[Group]]
+    Resolve = Callable[["Container", str], Sequence[Group]]
 
 VARIABLE = "CDI_DEVICES"
 
@@ -53,6 +53,7 @@ class Container:
 
         self.name, self.config_file = given(b"LXC_NAME"), given(b"LXC_CONFIG_FILE")
         self.rootfs, self.pid = given(b"LXC_ROOTFS_MOUNT"), given(b"LXC_PID")
+        self.system = system
         self.label = f"{system}/{self.name}"
         self.log = record.log_path(environ)
         if not self.name or not self.config_file.startswith("/"):
@@ -64,7 +65,8 @@ class Container:
 
 
 def run(system: str, stage: str, environ: "Mapping[bytes, bytes]", resolve: "Resolve") -> int:
-    """Do what a stage has to do; the exit status for LXC. `resolve` gives the edits for a value of CDI_DEVICES."""
+    """Do what a stage has to do; the exit status for LXC. `resolve` gives the edits for a container's value of
+    CDI_DEVICES."""
     container = Container(system, environ)
     bundle = plan.find_bundle(container.config_file)
     try:
@@ -105,7 +107,7 @@ def _pre_start(container: Container, resolve: "Resolve") -> None:
     if not asked:
         return
     container.tell("info", f"pre-start: {asked} is asked for")
-    groups = resolve(asked)
+    groups = resolve(container, asked)
     mapped = config.mapped or not places.is_host_root()
     made: dict[str, Any] = {"ociVersion": "1.0.2", "root": {"path": container.rootfs}}
     made = outcome(made, groups, lambda: False)  # nodes are bound here, where that is needed

@@ -53,6 +53,7 @@ HOT = (
 HOOKS = (
     "cdi_runc.shim.hooks",
     "cdi_runc.shim.audit",
+    "cdi_runc.shim.engine_records",
     "cdi_runc.shim.podman",
     "cdi_runc.shim.lxc",
     "cdi_runc.shim.lxc.config",

@@ -42,7 +42,7 @@ class Lxc:
         """Write a config that asks for the device."""
         self.config.write_text("\n".join([f"lxc.environment = CDI_DEVICES={GPU}", *lines, ""]))
 
-    def resolve(self, asked: str) -> "list[Group]":
+    def resolve(self, container: hook.Container, asked: str) -> "list[Group]":
         if asked != GPU:
             raise UnresolvableDevices([asked])
         return [(GPU, self.edits)]

@@ -124,7 +124,7 @@ def test_damaged_code_of_hooks_is_made_anew(call: list[str], tmp_path: Path, dam
 def test_all_that_hooks_need_is_frozen() -> None:
     shim = freeze.LIB / "cdi_runc/shim"
     lxc = [f"cdi_runc.shim.lxc.{path.stem}" for path in (shim / "lxc").glob("[a-z]*.py")]
-    others = [f"cdi_runc.shim.{name}" for name in ("hooks", "podman", "audit", "lxc")]
+    others = [f"cdi_runc.shim.{name}" for name in ("hooks", "podman", "audit", "engine_records", "lxc")]
     assert sorted(freeze.HOOKS) == sorted([*lxc, *others])
 
 
