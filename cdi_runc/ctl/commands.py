@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +54,16 @@ class Context(click.Context):
     """A command line that is being read, with our form of help."""
 
     formatter_class = Help
+
+    @contextmanager
+    def scope(self, cleanup: bool = True) -> Iterator[click.Context]:
+        """A fault of the command line knows its command. click leaves it out for an option without its value."""
+        try:
+            with super().scope(cleanup):
+                yield self
+        except click.UsageError as fault:
+            fault.ctx = fault.ctx or self
+            raise
 
 
 class Group(click.Group):

@@ -50,7 +50,7 @@ def recipes(tree: Tree) -> Recipes:
                 faults[name] = str(fault)
                 continue
             if found is None:
-                off[name] = path
+                off[name] = tree.outside(path)
             else:
                 known[name] = found
     return Recipes(dict(sorted(known.items())), faults, off)
@@ -71,5 +71,9 @@ def _read(tree: Tree, path: str, name: str) -> Recipe | None:
         raise InvalidRecipe(str(fault).replace(path, outside, 1)) from None
     if "\ufffd" in text:
         raise InvalidRecipe(f"{outside} is not UTF-8")
-    meaning = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    return parse(text, name, outside, trusted=False) if meaning else None
+    return parse(text, name, outside, trusted=False) if says_something(text) else None
+
+
+def says_something(text: str) -> bool:
+    """Whether a file has more than comments. One that has not turns the recipe of its name off."""
+    return any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines())

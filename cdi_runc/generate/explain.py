@@ -36,7 +36,7 @@ def explained(
         if each == name
     ]
     told += [
-        {"recipe": each, "result": f"the recipe is switched off by {known.off[each]}"}
+        {"recipe": each, "result": f"the recipe is turned off by the empty file {known.off[each]}"}
         for each in known.off
         if each == name
     ]

@@ -124,7 +124,10 @@ def _shared(made: Generated, tree: Tree, gids: bool) -> ContainerEdits:
 
 def _notes(found: Iterable[Candidate]) -> Iterator[Note]:
     for each in found:
-        lines = [*each.notes, *([f"no device: {each.fault}"] if each.fault and each.matched else [])]
+        if each.fault and each.matched:
+            lines = [*(note for note in each.notes if note != each.fault), f"no device: {each.fault}"]
+        else:
+            lines = each.notes
         yield from (Note(each.recipe.name, each.label, line) for line in lines)
 
 

@@ -35,7 +35,7 @@ def test_an_empty_file_switches_one_off(tmp_path: Path, text: str) -> None:
     put(tmp_path, ADMINISTRATORS_DIRECTORY, "kvm.yaml", text)
     found = recipes(Tree(str(tmp_path)))
     assert "kvm" not in found.known
-    assert found.off == {"kvm": f"{ADMINISTRATORS_DIRECTORY}/kvm.yaml"}
+    assert found.off == {"kvm": f"{tmp_path}{ADMINISTRATORS_DIRECTORY}/kvm.yaml"}
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,10 @@ def complete_explained(ctx: click.Context, option: click.Parameter, incomplete: 
 
 @click.command()
 @click.argument("words", metavar="[RECIPE|KIND]...", nargs=-1, shell_complete=complete_word)
-@click.option("--write", "mode", flag_value="write", help="Write the spec files that changed, and remove empty ones.")
-@click.option("--check", "mode", flag_value="check", help="Say which files of ours are stale; exit status 1 if any is.")
-@click.option("--diff", "mode", flag_value="diff", help="Show what --write would change.")
-@click.option("--watch", "mode", flag_value="watch", help="Write, and again after each change, until interrupted.")
+@click.option("--write", is_flag=True, help="Write the spec files that changed, and remove empty ones.")
+@click.option("--check", is_flag=True, help="Say which files of ours are stale; exit status 1 if any is.")
+@click.option("--diff", is_flag=True, help="Show what --write would change.")
+@click.option("--watch", is_flag=True, help="Write, and again after each change, until interrupted.")
 @click.option(
     "--explain",
     metavar="NAME",
@@ -96,12 +96,13 @@ def complete_explained(ctx: click.Context, option: click.Parameter, incomplete: 
 @click.pass_context
 def generate(
     ctx: click.Context,
+    /,
     words: tuple[str, ...],
-    mode: str | None,
     explain: str | None,
     output_dir: str | None,
     root: str,
     output: str,
+    **modes: bool,
 ) -> None:
     """Make CDI specs from what the kernel shows, by recipes.
 
@@ -112,6 +113,7 @@ def generate(
     options = ctx.find_object(Options) or Options()
     if not os.path.isdir(root):
         raise click.ClickException(f"{root}: there is no such directory")
+    mode = _only_one([name for name, given in modes.items() if given] + ["explain"] * (explain is not None))
     place = Place(options, root, output_dir)
     if explain is not None:
         _explain(place, words, explain, output)
@@ -125,6 +127,12 @@ def generate(
         look = place.look(words)
         show(look, words, output)
         ctx.exit(1 if look.known.faults else 0)
+
+
+def _only_one(modes: Sequence[str]) -> str:
+    if len(modes) > 1:
+        raise click.UsageError(f"give only one of {' and '.join(f'--{mode}' for mode in modes)}")
+    return "".join(modes)
 
 
 class Place:
@@ -278,7 +286,10 @@ def _explain(place: Place, words: Sequence[str], name: str, output: str) -> None
     look = place.look(words)
     told = explained(name, look.known, look.left, look.made, look.steps)
     if not told:
-        raise click.ClickException(f"no recipe has anything to do with {name}{nearest(name, _names(look))}")
+        raise click.ClickException(f"no recipe has anything to do with {name!r}{nearest(name, _names(look))}")
+    known = {each_name for each in told for each_name in each.get("names", ())}
+    if "=" in name and known and name not in known:
+        echo_aside(f"no device is called {name}{nearest(name, _names(look))}")
     if output != "table":
         echo_data({"explained": told}, output)
         return
@@ -298,6 +309,6 @@ def _unknown(word: str, known: Recipes) -> str:
     if word in known.faults:
         return f"the recipe {word} is broken: {known.faults[word]}"
     if word in known.off:
-        return f"the recipe {word} is switched off by {known.off[word]}"
+        return f"the recipe {word} is turned off by the empty file {known.off[word]}"
     names = [name for recipe in known.known.values() for name in (recipe.name, recipe.kind)]
-    return f"there is no recipe and no kind {word}{nearest(word, names)} (cdictl recipes lists them)"
+    return f"there is no recipe and no kind {word!r}{nearest(word, names)} (cdictl recipes lists them)"

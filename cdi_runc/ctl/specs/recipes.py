@@ -12,6 +12,7 @@ from cdi_runc.ctl.commands import Group
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_table
 from cdi_runc.generate.collection import recipes as recipes_of
+from cdi_runc.generate.collection import says_something
 from cdi_runc.generate.recipe import InvalidRecipe, parse
 from cdi_runc.generate.specs import chosen
 from cdi_runc.generate.tree import Tree
@@ -44,6 +45,8 @@ def list_(root: str = "/", output: str = "") -> None:
     """List the recipes, and say which are not used here and why."""
     output = output or (click.get_current_context().find_object(Options) or Options()).output
     tree = Tree(root)
+    if not os.path.isdir(root):
+        raise click.ClickException(f"{root}: there is no such directory")
     known = recipes_of(tree)
     left = chosen(known, (), tree)[1]
     rows: list[dict[str, Any]] = [
@@ -60,7 +63,7 @@ def list_(root: str = "/", output: str = "") -> None:
         {"name": name, "kind": "", "summary": "", "path": "", "unused": fault} for name, fault in known.faults.items()
     ]
     rows += [
-        {"name": name, "kind": "", "summary": "", "path": path, "unused": f"{path} is empty, which switches it off"}
+        {"name": name, "kind": "", "summary": "", "path": path, "unused": f"{path} is empty, which turns it off"}
         for name, path in known.off.items()
     ]
     rows.sort(key=lambda row: row["name"])
@@ -80,8 +83,12 @@ def show(name: str, root: str) -> None:
     """Print a recipe, and before it where it is."""
     known = recipes_of(Tree(root))
     if name not in known.known:
-        why = known.faults.get(name) or (f"{known.off[name]} switches it off" if name in known.off else "")
-        raise click.ClickException(why or f"there is no recipe {name}{nearest(name, known.known)}")
+        why = known.faults.get(name) or (
+            f"the recipe {name} is off: {known.off[name]} is empty" if name in known.off else ""
+        )
+        raise click.ClickException(
+            why or f"there is no recipe {name!r}{nearest(name, known.known)} (cdictl recipes lists them)"
+        )
     path = known.known[name].path
     click.echo(f"# {path}")
     click.echo(Path(path).read_text("utf-8"), nl=False)
@@ -96,15 +103,19 @@ def check(ctx: click.Context, paths: tuple[str, ...]) -> None:
     for path in paths:
         name = os.path.splitext(os.path.basename(path))[0]
         try:
-            found = parse(Path(path).read_text("utf-8"), name, path)
+            text = Path(path).read_text("utf-8")
+            found = parse(text, name, path) if says_something(text) else None
         except InvalidRecipe as fault:
             broken += 1
             echo_aside(str(fault))
         except UnicodeDecodeError:
             broken += 1
-            echo_aside(f"{path}: not UTF-8")
+            echo_aside(f"{path} is not UTF-8")
+        except OSError as fault:
+            broken += 1
+            echo_aside(f"{path}: {fault.strerror}")
         else:
-            click.echo(f"{path}: a recipe for {found.kind}")
+            click.echo(f"{path}: a recipe for {found.kind}" if found else f"{path}: empty, so the recipe {name} is off")
     ctx.exit(1 if broken else 0)
 
 

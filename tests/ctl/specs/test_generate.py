@@ -118,14 +118,33 @@ def test_a_broken_recipe_is_one_line_and_the_others_are_used(generate: Generate,
     [
         (
             ["tenstorent"],
-            "there is no recipe and no kind tenstorent; did you mean tenstorrent? (cdictl recipes lists them)",
+            "there is no recipe and no kind 'tenstorent'; did you mean tenstorrent? (cdictl recipes lists them)",
         ),
-        (["--explain", "tenstorent"], "no recipe has anything to do with tenstorent; did you mean tenstorrent?"),
+        (["--explain", "tenstorent"], "no recipe has anything to do with 'tenstorent'; did you mean tenstorrent?"),
     ],
 )
 def test_a_word_that_is_none(generate: Generate, args: list[str], message: str) -> None:
     done = generate(*args)
     assert (done.exit_code, done.stderr) == (1, f"cdictl: {message}\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--write", "--check"], "give only one of --write and --check"),
+        (["--diff", "--explain", "kvm"], "give only one of --diff and --explain"),
+        (["--explain"], "Option '--explain' requires an argument."),
+    ],
+)
+def test_words_that_do_not_go_together(generate: Generate, args: list[str], message: str) -> None:
+    done = generate(*args)
+    assert (done.exit_code, done.stderr) == (2, f"cdictl: {message} (see main generate --help)\n")
+
+
+def test_explain_says_that_no_device_has_a_name(generate: Generate) -> None:
+    done = generate("--explain", "host.local/usb=1-7")
+    assert done.stdout
+    assert done.stderr == "cdictl: no device is called host.local/usb=1-7; did you mean host.local/usb=1-2?\n"
 
 
 def test_a_recipe_without_a_match_says_so_when_it_is_named(generate: Generate) -> None:
@@ -144,7 +163,7 @@ def test_a_recipe_without_a_match_says_so_when_it_is_named(generate: Generate) -
         ("host.local/tpm=tpmrm0", "nothing matches /sys/class/tpmrm/tpmrm*"),
         ("1-3", "no device: it has no idVendor"),
         ("1-4", "no device: /dev/bus/usb/001/004 is not there"),
-        ("fuse", "the recipe is switched off by /etc/cdi-runc/recipes.d/fuse.yaml"),
+        ("fuse", "the recipe is turned off by the empty file ROOT/etc/cdi-runc/recipes.d/fuse.yaml"),
         ("host.local/kvm=kvm", "a device, but ROOT/etc/cdi/kvm.yaml has this kind, so there is no file of ours"),
         ("nvidia.com/gpu=0", "the recipe is not used: the vendor's own generator is installed: /usr/bin/nvidia-ctk"),
     ],
