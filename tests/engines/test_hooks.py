@@ -1,12 +1,15 @@
 """What systems with hooks are given: files whose text is all that they read."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cdi_runc.engines import lxc, podman_hooks, values
+from cdi_runc.engines import lxc, podman_hooks, records, registration, values
 from cdi_runc.engines.engine import EngineError, FilePlan, Found, NewRuntime
+from cdi_runc.engines.withdraw import withdraw
 
 NEW = NewRuntime(path="/usr/bin/cdi-runc")
 
@@ -137,3 +140,31 @@ def test_a_podman_hook_of_that_name_is_not_replaced(tmp_path: Path) -> None:
     (folder / "50-cdi-runc.json").write_text("{}")
     with pytest.raises(EngineError, match="exists and is not from cdictl"):
         podman_hooks.plan(here, NEW, podman_hooks.runtimes(here))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(lxc.LXC, "lxc"), (lxc.INCUS, "incus"), (podman_hooks, "podman-hooks")], ids=str
+)
+def test_hooks_go_before_the_program_that_they_name(common: Path, tmp_path: Path, module: Any, name: str) -> None:
+    """A hook without its program would stop a container that asks, or with Podman be passed over without a word."""
+    state, program = str(tmp_path / "state"), tmp_path / "bin/cdi-runc"
+    program.parent.mkdir()
+    program.touch(0o755)
+    common.touch()
+
+    def files() -> dict[Path, str]:
+        return {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file() and "state" not in path.parts}
+
+    before = files()
+    there = found(name, common)
+    registration.enable(module, there, NewRuntime(path=str(program)), directory=state)
+    assert files() != before
+
+    def cdictl(command: Sequence[str]) -> None:
+        assert list(command[2:4]) == ["disable", name]
+        assert program.exists()
+        (record,) = records.registrations(state)
+        registration.disable(module, there, record, directory=state)
+
+    assert withdraw(str(program.parent), state, False, cdictl) == ""
+    assert files() == before
