@@ -159,7 +159,7 @@ def _fail(message: str, status: int = 1) -> int:
 @click.version_option(__version__, message="cdictl %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """See, check, explain and edit CDI devices, and the container engines that know nothing of them.
+    """See, check, explain and edit CDI devices, and give them to container engines.
 
     --spec-dir, --config and -o can also be after the command, except --config after inject and engine, where it is
     the file that these are about."""

@@ -65,7 +65,7 @@ def _echo_devices(rows: Sequence[Mapping[str, Any]], verbose: bool) -> None:
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def device(options: Options, name: str, output: str) -> None:
-    """Show all that one device does to a container."""
+    """Show what a device changes in a container."""
     known = options.spec_files()
     registry = known.registry
     found = registry.devices.get(name)

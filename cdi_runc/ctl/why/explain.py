@@ -106,7 +106,7 @@ def last(options: Options, output: str) -> None:
     elif newest:
         _explain_config(options, os.path.join(newest[0].bundle, "config.json"), newest[0], output)
     else:
-        raise click.ClickException("no container is there, and none was refused")
+        raise click.ClickException("there is no container, and none was refused")
 
 
 def _explain_config(

@@ -199,7 +199,7 @@ def last_refusal(host: Host) -> Iterator[Result]:
     except OSError:
         return
     if age < 3600:
-        yield Result("warning", "containers", f"one was refused {int(age / 60)} min ago", "cdictl explain last")
+        yield Result("warning", "containers", f"a container was refused {int(age / 60)} min ago", "cdictl explain last")
 
 
 def kernel_notes(host: Host) -> Iterator[Result]:

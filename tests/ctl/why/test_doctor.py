@@ -146,7 +146,7 @@ def test_a_refusal_of_late(host: Host) -> None:
     assert list(health.last_refusal(host)) == []
     path = Path(directory, "refused")
     path.touch()
-    assert said(health.last_refusal(host)) == [("warning", "one was refused 0 min ago")]
+    assert said(health.last_refusal(host)) == [("warning", "a container was refused 0 min ago")]
     os.utime(path, (1, 1))
     assert list(health.last_refusal(host)) == []
 

@@ -249,7 +249,7 @@ def test_the_last_container(
 ) -> None:
     refused: dict[str, Any] | None = None
     monkeypatch.setattr(explain, "_refused", lambda options: refused)
-    assert cdictl("explain", "last").stderr == "cdictl: no container is there, and none was refused\n"
+    assert cdictl("explain", "last").stderr == "cdictl: there is no container, and none was refused\n"
     (state / "tasks/old").mkdir(parents=True)
     (state / "tasks/old/config.json").write_text("{}")
     os.utime(state / "tasks/old/config.json", (1, 1))
