@@ -82,6 +82,18 @@ def test_docker(host: Host, cdictl: Cdictl, board: Board, docker: list[str]) -> 
     shows(host.run(*docker, "run", "--rm", "--network=none", *words, NAME, "sh", "-c", PROBE), **NO_OPTIONS)
 
 
+def test_compose(host: Host, cdictl: Cdictl, board: Board, docker: list[str]) -> None:
+    need(host, "docker-compose")
+    if host.version("docker-compose", "version", "--short") < (2, 0):
+        pytest.skip("this Compose is older than 2, which the text is for")
+    host.write("/root/compose.yaml", f"services: {{NAME: {{image: {NAME}, network_mode: none}}}}\n")
+    host.write("/root/cdi.yaml", cdictl("render", "compose", BOARD).stdout)
+    files = ["--file", "/root/compose.yaml", "--file", "/root/cdi.yaml"]
+    compose = ["docker-compose", "--project-name", "p", *files]
+    done = host.run(*compose, "run", "--rm", "-T", "NAME", "sh", "-c", PROBE, env={"DOCKER_HOST": docker[-1]})
+    shows(done, **NO_OPTIONS)
+
+
 @pytest.fixture(scope="module")
 def podman(host: Host, image: Path) -> list[str]:
     need(host, "podman")
