@@ -6,7 +6,7 @@ SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps engines engines-newer clean-roots newest-pythons kubernetes-tools venv demo test test-unit lint vectors \
-    bench mutants install uninstall deb rpm wheel pyz image manifests protos release clean clean-all announce
+    bench mutants faults install uninstall deb rpm wheel pyz image manifests protos release clean clean-all announce
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ bench: venv  ## measure what the shim costs (docs/performance.md), or the instal
 mutants: venv ## try the tests on N (100) small faults in cdi/, host/ and shim/, those of SEED (1)
 	@$(BIN)/python -c 'import mutmut' 2> /dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mutants]'
 	@$(BIN)/python -m integration.mutants --count $(or $(N),100) --seed $(or $(SEED),1) $(ONLY)
+
+faults: venv ## kill and fail cdi-runc at every system call, damage its files, storms and upgrades (as root; SECONDS=480)
+	@$(BIN)/python -m integration.faults --seconds $(or $(SECONDS),480) $(PARTS)
 
 install:    ## install for this host: PREFIX (/usr/local), DESTDIR, PYTHON (/usr/bin/python3); docs/install.md
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' PYTHON='$(PYTHON)' packaging/install

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cdi_runc.cdi._files import read_file, remove_temporary, replace_file
+from cdi_runc.cdi._files import read_file, remove_temporary, replace_file, temporary_name
 from cdi_runc.engines.engine import EngineError, is_root
 
+_PENDING = "pending.json"
 _LIMIT = 16 << 20  # bytes; an engine's file has some kB
 
 
@@ -63,7 +64,8 @@ def locked(directory: str) -> Iterator[list[str]]:
 
 def recover_pending(directory: str) -> list[str]:
     """Recover from a change cut short, and write nothing at all where there was none. Says what it did, a line each."""
-    if not os.path.lexists(pending_path(directory)):
+    left = (pending_path(directory), os.path.join(directory, temporary_name(_PENDING)))
+    if not any(map(os.path.lexists, left)):
         return []
     with locked(directory) as said:
         return said
@@ -71,7 +73,7 @@ def recover_pending(directory: str) -> list[str]:
 
 def pending_path(directory: str) -> str:
     """The file with the changes that are not finished."""
-    return os.path.join(directory, "pending.json")
+    return os.path.join(directory, _PENDING)
 
 
 def recover(directory: str) -> list[str]:

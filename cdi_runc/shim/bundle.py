@@ -155,13 +155,10 @@ class Config:
             posix.fsync(descriptor)  # on tmpfs, where most bundles are, it does nothing
             posix.rename(temporary, self.name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
         except OSError:
-            try:
-                posix.unlink(temporary, dir_fd=self.directory)
-            except OSError:
-                pass
+            self.remove(temporary)
             raise
         finally:
-            posix.close(descriptor)
+            _close(descriptor)
 
     def _sweep(self) -> None:
         """Remove the temporary files of killed processes. A process that lives holds the lock of its own."""
@@ -271,6 +268,14 @@ def _names(directory: int) -> list[str]:
         return posix.listdir(listed)
     finally:
         posix.close(listed)
+
+
+def _close(descriptor: int) -> None:
+    """Close it whatever the disk says of that: the data was synced, and the file may have its new name by now."""
+    try:
+        posix.close(descriptor)
+    except OSError:
+        pass
 
 
 def _lock(descriptor: int) -> None:

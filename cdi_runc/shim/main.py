@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 STARTS_CONTAINER = ("create", "run", "restore")
 
 
-def main(argv: list[str]) -> "NoReturn":
+def main(argv: list[str]) -> "NoReturn":  # noqa: C901  # a clause for each kind of fault
     """Give the container its devices and become the runtime; or say in one line why not, and exit with 1."""
     launch = Launch(argv)
     if runtime.is_probe(launch.args, launch.environ):
@@ -67,6 +67,9 @@ def main(argv: list[str]) -> "NoReturn":
             raise
     except (ShimError, SettingsError, CDIError) as fault:
         tell("error", str(fault))
+    except OSError as fault:
+        tell("error", f"the system refuses a call: {fault.strerror} (CDI_RUNC_DEBUG=1 logs where)")
+        _tell_where(fault, launch, tell)
     except Exception as fault:
         tell(
             "error", f"internal error, please report it: {type(fault).__name__}: {fault} (CDI_RUNC_DEBUG=1 logs where)"

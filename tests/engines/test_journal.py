@@ -257,3 +257,10 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path
     make(tmp_path / "daemon.json")
     with pytest.raises(EngineError, match=r"can't read .*daemon.json: is a pipe, socket or device"):
         journal.read(str(tmp_path / "daemon.json"))
+
+
+def test_what_a_process_left_that_was_killed_before_it_changed_anything_is_removed() -> None:
+    os.mkdir("state", 0o700)
+    Path("state/.pending.json.cdi-runc").write_text("[")
+    assert journal.recover_pending("state") == []
+    assert os.listdir("state") == ["lock"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import posix
 import re
 import stat
 import subprocess
@@ -180,6 +181,25 @@ def test_nothing_is_left_behind_where_the_file_cannot_be_replaced(path: Path, mo
         changed(path)
     assert os.listdir(path.parent) == ["config.json"]
     assert path.read_text() == '{"a": 1}'
+
+
+def test_a_disk_that_complains_after_the_file_was_replaced_stops_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(str(path))
+    config.data["b"] = 2
+    with monkeypatch.context() as patch:
+        close = posix.close
+
+        def complain(descriptor: int) -> None:
+            close(descriptor)
+            raise OSError(5, "Input/output error")
+
+        patch.setattr(bundle, "_names", lambda _: [])
+        patch.setattr(posix, "close", complain)
+        config.replace()
+    config.close()
+    assert json.loads(path.read_text()) == {"a": 1, "b": 2}
 
 
 def test_the_new_file_is_on_the_disk_before_it_takes_the_place(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ installation, and by the first start after a source has changed. What only the h
 file of its own beside it, so that a runtime's start need not read it.
 """
 
+import _imp
 import ast
 import marshal
 import sys
@@ -94,7 +95,9 @@ def freeze(checked: bool = True) -> None:
         target.parent.mkdir(exist_ok=True)
         # As importlib writes byte code. It is synced: nobody would see that a power cut left a page of it empty.
         replace_file(Path(str(target).replace("frozen-", "hooks-")), head + hooks, keep=False)
-        replace_file(target, MAGIC_NUMBER + bytes(12) + marshal.dumps(start), keep=False)
+        # Even so a disk may give back another byte, and that is other code. So launcher.sh looks at the hash.
+        content = marshal.dumps(start)
+        replace_file(target, MAGIC_NUMBER + bytes(4) + _imp.source_hash(0, content) + content, keep=False)
     except OSError:
         pass
 

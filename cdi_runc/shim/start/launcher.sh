@@ -399,13 +399,14 @@ _cdi_go_without_python() {
     exit 1
 }
 
-# Starts code that was frozen for this Python (freeze.py), and boot.py instead where that is damaged, gone, or of another
-# build of Python (_frozen_importlib_external tells its mark). boot.py freezes it again.
+# Starts code that was frozen for this Python (freeze.py), and boot.py instead where that is damaged (it begins with its
+# own hash), gone, or of another build of Python (_frozen_importlib_external tells its mark). boot.py freezes it again.
 _cdi_thaw='import sys, marshal
 __file__ = sys.argv.pop(1)
 try:
     code = open(__file__, "rb", 0).read()
     if code[:4] != sys.modules["_frozen_importlib_external"].MAGIC_NUMBER: raise EOFError
+    if code[8:16] != sys.modules["_imp"].source_hash(0, memoryview(code)[16:]): raise EOFError
     code = marshal.loads(memoryview(code)[16:])
 except Exception:
     __file__ = __file__.rpartition("/__pycache__/")[0] + "/boot.py"

@@ -61,6 +61,11 @@ def fill_with_zeros(path: Path) -> None:
     path.write_bytes(bytes(path.stat().st_size))
 
 
+def another_text_in_the_code(path: Path) -> None:
+    """What marshal takes for good code, which does something else."""
+    path.write_bytes(path.read_bytes().replace(b"cdi-runc ", b"cdi-rump "))
+
+
 def of_another_build(path: Path) -> None:
     path.write_bytes(b"\x01\x02\r\n" + path.read_bytes()[4:])
 
@@ -75,7 +80,15 @@ def directory(path: Path) -> None:
     path.mkdir()
 
 
-DAMAGE = [truncate, cut_in_the_header, empty, fill_with_zeros, of_another_build, leads_nowhere]
+DAMAGE = [
+    truncate,
+    cut_in_the_header,
+    empty,
+    fill_with_zeros,
+    another_text_in_the_code,
+    of_another_build,
+    leads_nowhere,
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)

@@ -215,6 +215,18 @@ def test_an_internal_error_is_one_line_and_its_traceback_is_for_the_log(
         assert "main.py" in logged[1]["msg"]
 
 
+def test_a_call_that_the_system_refuses_is_no_internal_error(copy: Path) -> None:
+    main = copy.parent / "main.py"
+    text = main.read_text().replace("edited = prepare(", "edited = posix.stat('/nowhere') and prepare(")
+    main.write_text(text)
+    command = [sys.executable, "-I", "-S", str(copy / "boot.py"), sys.executable, "/x/cdi-runc", *[""] * 5, "state"]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "cdi-runc: the system refuses a call: No such file or directory (CDI_RUNC_DEBUG=1 logs where)\n"
+    )
+
+
 def test_a_full_disk_leaves_no_file_behind(copy: Path) -> None:
     program = (
         "import resource, signal, sys; sys.path.insert(0, sys.argv[1]); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

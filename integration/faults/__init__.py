@@ -1,0 +1,1 @@
+"""What happens to containers and to engines' files when something goes wrong: `make faults`."""
