@@ -36,7 +36,7 @@ def test_every_command_is_in_the_help_and_has_its_own(command: str) -> None:
         (["validate", "--for", "lxc@1"], "cdictl: Invalid value for '--for': 'lxc' is not one of podman, docker"),
         (
             ["validate", "--for", "docker@new"],
-            "cdictl: Invalid value for '--for': expected a release such as docker@1.2",
+            "cdictl: Invalid value for '--for': 'new' is not a release: expected one such as docker@1.2",
         ),
         (["spec", "new", "v.com/x", "--device", "a", "--mount", "/a"], "cdictl: '/a' is not of the form HOSTPATH:PATH"),
         (["spec", "new", "v.com/x", "--device", "a", "--hook", "startContainer"], "cdictl: 'startContainer' is not of"),

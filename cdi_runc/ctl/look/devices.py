@@ -46,7 +46,7 @@ def devices(ctx: click.Context, patterns: tuple[str, ...], verbose: bool, output
     if output in ("table", "name"):
         for line in known.refused.values():
             echo_aside(line)
-        if patterns and not rows:
+        if not rows and (patterns or not (known.refused or known.conflicts)):
             echo_aside(_none_there(patterns, known))
     ctx.exit(1 if patterns and not rows else 0)
 
@@ -103,7 +103,9 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _none_there(patterns: Sequence[str], known: Known) -> str:
-    """What is said where nothing fits the patterns."""
+    """What is said if nothing fits the patterns, or if there are neither devices nor patterns."""
+    if not patterns:
+        return f"no spec file in {', '.join(known.settings['spec-dirs'])} defines a device"
     from cdi_runc.host.missing import nearest
 
     hint = nearest(patterns[0], known.names) if len(patterns) == 1 else ""

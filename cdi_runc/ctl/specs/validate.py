@@ -22,12 +22,12 @@ def _releases(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     """Engines and releases of the words ENGINE@VERSION."""
     parts = [(engine, release) for engine, _, release in (value.partition("@") for value in values)]
     for engine, release in parts:
+        if engine not in RELEASES:
+            raise click.BadParameter(f"{engine!r} is not one of {', '.join(RELEASES)}")
         try:
             newest_known(engine, release)
-        except KeyError:
-            raise click.BadParameter(f"{engine!r} is not one of {', '.join(RELEASES)}") from None
         except ValueError:
-            raise click.BadParameter(f"expected a release such as {engine}@1.2") from None
+            raise click.BadParameter(f"{release!r} is not a release: expected one such as {engine}@1.2") from None
     return parts
 
 

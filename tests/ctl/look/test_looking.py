@@ -323,3 +323,8 @@ def test_no_file_talks_to_the_terminal(cdictl: Cdictl, spec_dir: Path, tmp_path:
     for command in commands:
         result = cdictl(*(str(tmp_path) if word == "DIR" else word for word in command))
         assert not set(result.stdout + result.stderr) & set("\x1b\x07\r\u202e\x85"), command
+
+
+def test_a_host_without_devices_says_where_it_looked(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["--spec-dir", str(tmp_path), "devices"])
+    assert (done.exit_code, done.stderr) == (0, f"cdictl: no spec file in {tmp_path} defines a device\n")
