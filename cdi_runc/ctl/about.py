@@ -45,7 +45,7 @@ def version(options: Options, output: str) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print a script with which a shell completes cdictl's command lines.
+    """Print a script that completes cdictl's command lines.
 
     \b
     bash:  cdictl completion bash > /etc/bash_completion.d/cdictl

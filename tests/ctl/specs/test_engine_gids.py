@@ -13,6 +13,8 @@ from cdi_runc.engines.engine import EngineError, Found, NotInstalled
 from cdi_runc.host import places
 from tests.processes import ending
 
+_DAEMONS = engine_gids._daemons
+
 
 class Engines:
     """Engines by name with their versions, or None for one that fails. Their programs are copies of `true`."""
@@ -58,6 +60,7 @@ def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engines:
     found = Engines(tmp_path)
     monkeypatch.setattr(engine_gids, "engine", found.module)
     monkeypatch.setattr(engine_gids, "binary", found.binary)
+    monkeypatch.setattr(engine_gids, "_daemons", list)  # those of this host may start or end meanwhile
     monkeypatch.setattr(places, "SYSTEM_STATE", str(found.state))
     monkeypatch.setattr(places, "is_host_root", lambda: True)
     return found
@@ -136,7 +139,8 @@ def test_engines_are_asked_again_after_a_change(engines: Engines, change: Callab
     assert engine_gids.engines_take_gids()
 
 
-def test_engines_are_asked_again_after_a_daemon_has_started(engines: Engines) -> None:
+def test_engines_are_asked_again_after_a_daemon_has_started(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_gids, "_daemons", _DAEMONS)
     engines.install(crio="1.28.0")
     assert not engine_gids.engines_take_gids()
     engines.versions["crio"] = "1.31.0"
