@@ -13,8 +13,10 @@ TREE = Path(places.__file__).parents[2]
 
 # Says what places.py says in a new user namespace whose uid 0 is the host's uid OUTSIDE: as its first process (in a
 # system container), or beside the host's first process (a rootless engine).
+# The library is loaded first: whoever is in the namespace may not read the tree (a clone in /root).
 IN_A_NAMESPACE = """
 import ctypes, os, sys
+from cdi_runc.host import places
 outside, first = sys.argv[1], sys.argv[2] == "first"
 libc = ctypes.CDLL(None, use_errno=True)
 def check(result, what):
@@ -38,7 +40,6 @@ if grandchild:
 if first:
     check(libc.mount(b"none", b"/", None, 0x44000, None), "mount /")
     check(libc.mount(b"proc", b"/proc", b"proc", 0, None), "mount /proc")
-from cdi_runc.host import places
 assert os.geteuid() == 0
 print(places.is_host_root())
 """
@@ -59,7 +60,7 @@ def test_nobody_else_is_the_host_s_root() -> None:
     if os.geteuid() != 0:
         assert not places.is_host_root()
     else:
-        drop = "import os; os.setuid(65534); from cdi_runc.host import places; print(places.is_host_root())"
+        drop = "import os; from cdi_runc.host import places; os.setuid(65534); print(places.is_host_root())"
         done = subprocess.run([sys.executable, "-c", drop], cwd=TREE, capture_output=True, text=True, timeout=60)
         assert done.stdout == "False\n", done.stderr
 

@@ -92,7 +92,12 @@ def not_json(path: str, text: str) -> Iterator[TextRemark]:
         try:
             json.loads(text.removeprefix("\ufeff"))
         except json.JSONDecodeError as fault:
-            yield (), fault.pos, f"is YAML and not JSON, despite its name: {fault.msg}"
+            # Before 3.13, Python points behind a trailing comma, and says that it expects more.
+            before = fault.doc[: fault.pos].rstrip()
+            if fault.doc[fault.pos : fault.pos + 1] in ("}", "]") and before.endswith(","):
+                yield (), len(before) - 1, "is YAML and not JSON, despite its name: it has a trailing comma"
+            else:
+                yield (), fault.pos, f"is YAML and not JSON, despite its name: {fault.msg}"
 
 
 TEXT: tuple[TextCheck, ...] = (

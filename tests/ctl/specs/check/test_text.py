@@ -68,4 +68,4 @@ def test_remarks(text: str, found: tuple[str, str, str]) -> None:
 def test_json(name: str, remarked: bool, trailing: str) -> None:
     devices = json.dumps([{"name": "a", "containerEdits": {"env": ["A=1"]}}])
     text = f'{{"cdiVersion": "0.3.0", "kind": "v.com/x", "devices": {devices}{trailing}}}'
-    assert remarks(text, name) == ([("not-json", "", "}")] if remarked and trailing else [])
+    assert remarks(text, name) == ([("not-json", "", ",}")] if remarked and trailing else [])
