@@ -14,6 +14,7 @@ import pytest
 from integration.bundles import REQUEST, WIDGET, make_bundle, make_rootfs, oci_config
 from integration.engines.cdictl import TREE, cdictl_argv
 from integration.engines.conftest import SETTINGS
+from integration.engines.devices import OLDER
 from integration.engines.host import Host
 from integration.engines.image import FULL_NAME, NAME
 from integration.engines.test_attacks import engine as engine  # fixtures
@@ -84,7 +85,10 @@ def access(host: Host, widget: object) -> Iterator[Access]:
 
 def test_docker_and_podman(engine: Docker | Podman, access: Access) -> None:
     started = {}
-    for how, options in {"asked": MARKER, "native": ["--device", "/dev/kmsg:/dev/mine"], "without": []}.items():
+    ways = {"asked": MARKER, "native": ["--device", "/dev/kmsg:/dev/mine"], "without": []}
+    if isinstance(engine, Podman) or engine.version >= 25:
+        ways["cdi"] = ["--device", OLDER]  # by the engine's own CDI; its node is the widget's
+    for how, options in ways.items():
         started[how] = engine("run", "--detach", "--name", how, *options, NAME, "sleep", "600").stdout.strip()
     try:
         names = {"docker": {"engine": "docker", "name": "asked", "image": NAME}}
@@ -92,7 +96,7 @@ def test_docker_and_podman(engine: Docker | Podman, access: Access) -> None:
         where = "/var/run/cdi-devices/example.com/widget/one"
         access.check(started["asked"], "mount", where, names["docker" if isinstance(engine, Docker) else "podman"])
         holders = access.holders()
-        assert {how for how, container in started.items() if container in holders} == {"asked", "native"}
+        assert {how for how, container in started.items() if container in holders} == ways.keys() - {"without"}
         assert holders[started["native"]]["nodes"] == ["/dev/mine"]
         assert {how for how, container in started.items() if container in access.decisions()} == {"asked"}
     finally:
@@ -137,6 +141,11 @@ def test_the_cri_of_containerd(containerd: Containerd, kubelet: Any, access: Acc
     access.check(container, "annotation", "cdi.k8s.io/test", names)
     assert (decisions[pod]["allowed"], decisions[pod]["reason"]) == (False, "a pod's sandbox gets no devices")
     kubelet.stop_pod(pod)
+    if containerd.version >= (1, 7):  # the CRI's own field, and containerd's own CDI
+        pod = kubelet.run_pod(handler="runc")
+        native = kubelet.start(pod, ["sleep", "600"], devices=[OLDER])
+        assert (native in access.holders(), native in access.decisions()) == (True, False)
+        kubelet.stop_pod(pod)
 
 
 # What CRI-O writes into a container's config, as far as it matters here (its pkg/annotations, and server/).
