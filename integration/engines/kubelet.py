@@ -3,6 +3,7 @@
 Knows the CRI's calls; knows neither containerd nor anything of CDI but the field that the CRI has for it.
 """
 
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
@@ -26,8 +27,8 @@ class Kubelet:
         self._channel = grpc.insecure_channel(f"unix:{socket}")
         self._engine = services.RuntimeServiceStub(self._channel)
         self._image = image
-        self._logs = logs
-        self._logs.mkdir()
+        logs.mkdir(exist_ok=True)  # another connection may have used it
+        self._logs = Path(tempfile.mkdtemp(dir=logs))
         self._names = (f"name-{number}" for number in count())
         self._pods: dict[str, Any] = {}
         self._said: dict[str, Path] = {}
