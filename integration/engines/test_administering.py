@@ -249,8 +249,8 @@ def test_the_file_that_a_running_dockerd_uses_is_meant(dockerd: Engine) -> None:
     ("name", "words"),
     [
         ("runc", "Docker keeps the name runc for itself: use another --runtime-name"),
-        ("", "--runtime-name '' is no name of a runtime"),
-        ("a b", "--runtime-name 'a b' is no name of a runtime"),
+        ("", "--runtime-name '' is not a runtime's name"),
+        ("a b", "--runtime-name 'a b' is not a runtime's name"),
     ],
 )
 def test_names_that_docker_would_not_survive_are_refused(dockerd: Engine, name: str, words: str) -> None:
