@@ -24,7 +24,7 @@ def wanted(script: str, variable: str) -> set[str]:
 
 
 def test_this_machines_engines_are_asked_for_as_the_newer_ones_are() -> None:
-    """Debian 13's docker.io only recommends docker-cli and docker-buildx. Debian 12's docker-compose is another program."""
+    """Debian 13's docker.io only recommends docker-cli and docker-buildx. Debian 12's compose is another program."""
     ours = wanted("install-engines", "wanted")
     newer = wanted("install-engines-newer", "packages")
     assert {name for name in newer if name.startswith("docker")} - {"docker-compose"} <= ours
