@@ -6,7 +6,7 @@ SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps engines engines-newer clean-roots newest-pythons kubernetes-tools venv demo test test-unit lint vectors \
-    bench mutants faults install uninstall deb rpm wheel pyz image manifests protos release clean clean-all announce
+    bench mutants faults fuzz install uninstall deb rpm wheel pyz image manifests protos release clean clean-all announce
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ mutants: venv ## try the tests on N (100) small faults in cdi/, host/ and shim/,
 
 faults: venv ## kill and fail cdi-runc at every system call, damage its files, storms and upgrades (as root; SECONDS=480)
 	@$(BIN)/python -m integration.faults --seconds $(or $(SECONDS),480) $(PARTS)
+
+fuzz: venv ## try odd and broken input on all that reads input (SECONDS=480; with atheris too, where it is installed)
+	@$(BIN)/python -m integration.fuzz --seconds $(or $(SECONDS),480) $(PARTS)
 
 install:    ## install for this host: PREFIX (/usr/local), DESTDIR, PYTHON (/usr/bin/python3); docs/install.md
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' PYTHON='$(PYTHON)' packaging/install

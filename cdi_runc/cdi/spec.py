@@ -108,8 +108,16 @@ def field_text(path: Path) -> str:
 
     >>> field_text(("devices", 0, "containerEdits", "env", 1))
     'devices[0].containerEdits.env[1]'
+    >>> field_text(("devices", 0, "a\\nb"))
+    'devices[0].a\\\\nb'
     """
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{_in_one_line(step)}" for step in path).removeprefix(
+        "."
+    )
+
+
+def _in_one_line(name: str) -> str:
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def read_file(path: str) -> bytes:

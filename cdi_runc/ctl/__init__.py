@@ -94,10 +94,10 @@ class Commands(Group):
             from cdi_runc.ctl import completion
 
             completion.install()
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
         try:
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(errors="backslashreplace")  # a path may hold bytes that are no text
             status = super().main(args, *rest, **extra | {"standalone_mode": False})
             sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:

@@ -103,8 +103,7 @@ def _keep_rules(made: "Object", config: "Object", groups: "Sequence[Group]") -> 
     added = _at(made, "linux", "resources", "devices", of=list)[len(before) :] + _rules_of_unbuffered(made, groups)
     if not added:
         return
-    rules = [rule for rule in before if isinstance(rule, dict)]
-    held = _allowed(rules)
+    held = _allowed([rule for rule in before if isinstance(rule, dict) and _is_readable(rule)])
     wanted = []
     for rule in added:
         device = rule["type"], rule["major"], rule["minor"]
@@ -137,6 +136,14 @@ def _rules_of_unbuffered(made: "Object", groups: "Sequence[Group]") -> "list[Obj
                     {"allow": True, "type": "c", **numbers, **({"access": access} if access != "none" else {})}
                 )
     return rules
+
+
+def _is_readable(rule: "Object") -> bool:
+    """Whether a rule of the config has values of the right types; a runtime refuses others."""
+    texts, numbers = (rule.get("type"), rule.get("access")), (rule.get("major"), rule.get("minor"))
+    return all(each is None or isinstance(each, str) for each in texts) and all(
+        each is None or isinstance(each, (int, str)) for each in numbers
+    )
 
 
 def _allowed(rules: "Sequence[Object]") -> "dict[tuple[object, object, object], set[str]]":

@@ -77,7 +77,7 @@ def _order(part: Part, calls: list[Call]) -> list[int]:
 
 
 def _try(scenario: Scenario, part: Part, calls: list[Call], faults: list[Fault]) -> None:
-    missed = startup = 0
+    missed = startup = unheard_of = 0
     for fault in faults:
         if not part.has_time():
             break
@@ -88,7 +88,9 @@ def _try(scenario: Scenario, part: Part, calls: list[Call], faults: list[Fault])
         found = scenario.judge(ended, fault)
         if ended.hung:
             found.append("it hung")
-        if "internal error" in ended.said or _has_traceback(ended.said):
+        if _is_unheard_of(ended, fault):
+            unheard_of += 1
+        elif "internal error" in ended.said or _has_traceback(ended.said):
             found.append(f"it said: {' | '.join(ended.said.split(chr(10)))[-600:]}")
         elif "Traceback" in ended.said or "Fatal Python error" in ended.said:
             startup += 1
@@ -97,8 +99,17 @@ def _try(scenario: Scenario, part: Part, calls: list[Call], faults: list[Fault])
         part.findings += [f"{at}: {line}" for line in found]
     if missed:
         part.notes.append(f"{missed} came to no such call, since processes beside each other differ from run to run")
+    if unheard_of:
+        part.notes.append(
+            f"{unheard_of} times a file answered EAGAIN, as no file does; what was said then does not count"
+        )
     if startup:
         part.notes.append(f"{startup} times Python itself could not start, and said so in its own words")
+
+
+def _is_unheard_of(ended: Ended, fault: Fault) -> bool:
+    """Whether a file with a path answered that it has no data yet, for which neither Python nor psutil is made."""
+    return fault.error == errno.EAGAIN and str(ended.hit) == "read" and ended.hit_file.startswith("/")
 
 
 def _has_traceback(said: str) -> bool:

@@ -83,6 +83,7 @@ SPEC = "cdiVersion, kind, annotations, devices, containerEdits"
         ("§[]", ["is a list, not an object"]),
         ("a: §@", ["while scanning for the next token, found character '@' that cannot start any token"]),
         ("§§§{}", ["cdiVersion: is missing", "kind: is missing", "devices: is missing"]),
+        (text_of() + '§"a\\nb\\e": 1\n', [f"a\\nb\\x1b: is not a known field (allowed are {SPEC})"]),
         (text_of() + "§x: 1\n", [f"x: is not a known field (allowed are {SPEC})"]),
         (
             text_of(version="§0.9.0"),

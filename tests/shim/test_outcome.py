@@ -252,3 +252,11 @@ def test_hooks_that_differ_in_anything_are_others(change: dict[str, Any]) -> Non
     twice = outcome(once, [("a", {"hooks": [HOOK, other]})], lambda: False)
     assert sum(map(len, once["hooks"].values())) == 1
     assert sum(map(len, twice["hooks"].values())) == 2
+
+
+@pytest.mark.parametrize("odd", [{"access": True}, {"access": ["r"]}, {"type": {}}, {"major": []}, {"minor": {"a": 1}}])
+def test_a_rule_of_wrong_types_is_left_to_the_runtime(odd: dict[str, Any]) -> None:
+    rules = [{"allow": True, **NULL, "access": "rwm", **odd}]
+    config = {"linux": {"resources": {"devices": rules}}}
+    after = made(config, group(deviceNodes=[NODE]))
+    assert after["linux"]["resources"]["devices"] == [*rules, {"allow": True, **NULL, "access": "rw"}]

@@ -1,0 +1,1 @@
+"""Odd and broken input of every kind, out of thin air: `make fuzz`."""
