@@ -112,9 +112,8 @@ def filled(text: str, values: Mapping[str, str]) -> str | None:
 def _loaded(text: str, path: str) -> Any:
     import yaml
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(text, loader)
+        return yaml.load(text, _loader())
     except yaml.MarkedYAMLError as fault:
         line = f":{fault.problem_mark.line + 1}" if fault.problem_mark else ""
         raise InvalidRecipe(f"{path}{line}: {fault.problem}") from None
@@ -122,11 +121,17 @@ def _loaded(text: str, path: str) -> Any:
         raise InvalidRecipe(f"{path}: not YAML: {' '.join(str(fault).split())}") from None
 
 
+def _loader() -> Any:
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def _refuse_second_keys(text: str, path: str) -> None:
     """Raise InvalidRecipe for a key that is twice in a mapping, where PyYAML takes the last one."""
     import yaml
 
-    waiting, seen = [yaml.compose(text)], set()
+    waiting, seen = [yaml.compose(text, _loader())], set()  # the other loader takes other texts
     while waiting:
         node = waiting.pop()
         if id(node) in seen:

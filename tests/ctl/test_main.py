@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import sys
@@ -91,3 +92,17 @@ def test_a_command_line_without_any_option_has_the_usual_ones() -> None:
     done = CliRunner().invoke(main, ["render", "docker", "vendor.com/none=0"])
     assert "internal error" not in done.stderr
     assert "vendor.com/none=0" in done.stderr
+
+
+def test_an_output_that_cannot_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Odd(io.TextIOWrapper):
+        def reconfigure(self, **_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stdout", Odd(io.BytesIO()))
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 1
+    assert capfd.readouterr().err == "cdictl: output: Input/output error\n"

@@ -85,3 +85,15 @@ def test_a_broken_one_is_one_line(old: str, new: str, message: str) -> None:
 def test_what_is_no_mapping_is_no_recipe(text: str) -> None:
     with pytest.raises(InvalidRecipe):
         parse(text, "x", "x.yaml")
+
+
+def kind_or_fault(text: str) -> str:
+    try:
+        return parse(text, "x", "x.yaml").kind
+    except InvalidRecipe as fault:
+        return str(fault)
+
+
+def test_a_text_that_only_one_parser_of_yaml_takes_is_no_traceback() -> None:
+    """libyaml skips a byte order mark, wherever it is; the parser in Python takes it for a letter."""
+    assert "\n" not in kind_or_fault(GOOD + "\ufeff")
