@@ -16,6 +16,7 @@ APPLETS = ("cat", "id", "ls", "mknod", "sh", "sleep", "stat")
 # What a container prints about itself, a `key: value` on each line. The widget's node is the host's /dev/kmsg, c 1:11,
 # which every Linux has, which no runtime allows unasked, and which may be opened for writing without any harm.
 # c 1:12 has no driver: where the cgroup forbids it, that is said first ("Operation not permitted").
+# The client of Docker and of containerd may lose what a container prints just before its end, on a busy machine.
 PROBE = """
 try() {
     if [ ! -e "$1" ]; then echo absent
@@ -32,6 +33,7 @@ echo "unasked: $(try /dev/unasked)"
 echo "mount: $(cat /widget/data 2> /dev/null)"
 echo "env: $WIDGET"
 echo "groups: $(id -G)"
+sleep 0.1
 """
 
 WITHOUT = {
