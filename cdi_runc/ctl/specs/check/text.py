@@ -82,7 +82,7 @@ def name_that_yaml_changes(_: str, text: str) -> Iterator[TextRemark]:
         if value is None or isinstance(value, str):
             continue
         written, name = _written(text, piece), key_text(value)
-        change = f"YAML reads it as {name!r}" if written != name else "is a number: strict readers refuse it"
+        change = f"YAML reads it as {name!r}" if written != name else "YAML reads a number, which strict readers refuse"
         yield path, piece.start, f"is {written} without quotes; {change}: write '{written}'"
 
 
