@@ -30,6 +30,21 @@ def test_this_machines_engines_are_asked_for_as_the_newer_ones_are() -> None:
     assert {name for name in newer if name.startswith("docker")} - {"docker-compose"} <= ours
 
 
+def test_a_package_that_the_distribution_only_names_is_left_out(tmp_path: Path) -> None:
+    """Ubuntu 24.04 has no criu, but packages that name it."""
+    scripts = {
+        "dpkg-query": "#!/bin/sh\nexit 1\n",
+        "apt-cache": '#!/bin/sh\n[ "$2" = lxc ] && has=1:5.0 || has="(none)"\necho "  Candidate: $has"\n',
+        "apt-get": "#!/bin/sh\n",
+    }
+    for name, text in scripts.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    said = say("install-engines", {"PATH": f"{tmp_path}:/usr/bin:/bin", "CDI_RUNC_INSTALLED": str(tmp_path / "new")})
+    assert "this distribution has no criu: its tests will be skipped" in said
+    assert re.search(r"(?m)(installing|missing:) lxc\b(?!.*criu)", said)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user is told to become root")
 def test_a_first_run_is_announced(tmp_path: Path) -> None:
     said = say("announce", {"CDI_RUNC_ROOTS": str(tmp_path)})
