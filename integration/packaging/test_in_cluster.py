@@ -211,7 +211,7 @@ def test_a_node_whose_settings_are_its_own_is_not_ready(pods: Pods) -> None:
     assert pods.start("node", "containerd", KUBELET_REQUESTS="true").wait(90) == 1
     assert pods.api.asked == []
     assert "has requests of its own: write 'kubelet: true'" in pods.log.read_text()
-    pods.node.must("rm /etc/cdi-runc/config.yaml")
+    pods.node.must("rm -r /etc/cdi-runc")
 
 
 @pytest.mark.parametrize(
