@@ -25,7 +25,7 @@ from cdi_runc.host.settings import UniqueKeys, check
 Policy = dict[str, Any]  # `rules` and `fault`
 
 NONE: Policy = {"rules": [], "fault": ""}
-ENGINES = ("docker", "podman", "containerd", "crio")  # that shim/policy.py can tell
+ENGINES = ("docker", "podman", "containerd", "crio", "lxc", "incus")  # that shim/policy.py can tell
 _NAME, _MOST_STARS = "a/b=c", 3
 _GLOBS = ("device", "namespace", "pod", "container", "image", "runtime", "engine")
 _GUARDS = ("namespace", "pod", "container", "image", "engine", "runtime")  # the one that tells most first

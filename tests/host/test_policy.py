@@ -120,7 +120,7 @@ def test_a_rule_that_never_decides_is_named(tmp_path: Path, text: str, idle: lis
         ("device: [gpu, a.com/gpu]", "no device is called gpu or a.com/gpu; expected vendor.com/class=name"),
         ("device: a.com/b/*", "no device is called a.com/b/*; expected vendor.com/class=name"),
         ("device: '*=a=*!'", "no device is called *=a=*!; expected vendor.com/class=name"),
-        ("engine: [dockerd, cri]", "no engine is called dockerd or cri; expected docker, podman, containerd, crio"),
+        ("engine: [dockerd, cri]", "no engine is called dockerd or cri; expected docker, podman, containerd, crio, lxc, incus"),
         ("device: [gpu, a.com/gpu=0]", ""),
         ("device: gpu*", ""),
         ("device: '*/gpu=*'", ""),
@@ -137,7 +137,8 @@ def test_a_rule_that_nothing_is_like_is_named(tmp_path: Path, match: str, reason
 
 
 def test_the_engines_are_those_that_the_shim_can_tell() -> None:
-    known = {*dict(shim_policy.BUNDLES).values(), *dict(shim_policy.ENGINES).values(), *shim_policy.MANAGERS.values()}
+    of_runtimes = {*dict(shim_policy.BUNDLES).values(), *dict(shim_policy.ENGINES).values()}
+    known = {*of_runtimes, *shim_policy.MANAGERS.values(), *shim_policy.HOOKED}
     assert known == set(ENGINES)
 
 
