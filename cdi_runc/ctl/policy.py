@@ -15,7 +15,7 @@ from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import counted, echo_aside, echo_data, echo_folded, echo_table, painted
 from cdi_runc.host import policy as policy_file
 from cdi_runc.host.errors import SettingsError
-from cdi_runc.shim.decision import from_kubelet, why_refused
+from cdi_runc.shim.decision import from_kubelet, together, why_refused
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.policy import BUNDLES, NAMES, Container, judged
 from cdi_runc.shim.requests import Request, requested
@@ -111,10 +111,8 @@ def test(options: Options, /, bundle: str | None, devices: tuple[str, ...], outp
     sources = known.settings["requests"]
     requests = [Request(name, what_if["through"], "") for name in devices]
     if not requests:
-        requests = requested(config, sources)
-        names = {request.name for request in requests}
         given = from_kubelet(config, what_if["command"], known, echo_aside)
-        requests += [request for request in given if request.name not in names]
+        requests = together(requested(config, sources), given)
     if not requests:
         raise click.UsageError("no device is asked for: give --device, or a BUNDLE that asks for one")
     container = Container(config, what_if["command"], what_if["runtime"], _place(bundle, what_if["engine"]))

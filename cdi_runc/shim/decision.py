@@ -1,7 +1,8 @@
 """HOT. What a container gets: which of its requests are followed, why others are not, and the edits that come of it.
 
 The one place that decides. The shim, `cdictl diff`, `cdictl explain` and the engines' hooks ask it, each with its own
-way to read a config and to use the answer. It reads no file and writes none. Only `from_kubelet` asks somebody else.
+way to read a config and to use the answer. It reads no file and writes none. Only `from_kubelet` asks somebody else,
+and only `recorded` has the decision written down.
 """
 
 from cdi_runc.cdi.errors import CDIError, UnresolvableDevices
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cdi_runc.cdi.injection import Group
     from cdi_runc.host.known import Known
     from cdi_runc.host.snapshot import Rule
+    from cdi_runc.shim.cmdline import Call
     from cdi_runc.shim.policy import Container
 
 # A pod's pause container has the pod's annotations, and gets none of the devices (containerd's CRI, CRI-O).
@@ -65,9 +67,7 @@ def decide(
     settings = known.settings
     reason = why_refused(config, command, settings)
     try:
-        own = list(requested(config, settings["requests"]) if asked is None else asked)
-        names = {request.name for request in own} if given else ()
-        decision = Decision(own + [request for request in given if request.name not in names])
+        decision = Decision(together(requested(config, settings["requests"]) if asked is None else asked, given))
     except (ShimError, CDIError):
         if not reason:
             raise
@@ -104,6 +104,39 @@ def from_kubelet(
     from cdi_runc.shim.kubelet.given import given  # rare, and so not loaded before
 
     return given(config, known, warn)
+
+
+def together(own: "Sequence[Request]", given: "Sequence[Request]") -> "list[Request]":
+    """A container's own requests, and then those of `from_kubelet` for other devices."""
+    names = {request.name for request in own} if given else ()
+    return [*own, *(request for request in given if request.name not in names)]
+
+
+def recorded(
+    decides: "Callable[[], Decision]",
+    call: "Call",
+    config: "Mapping[str, Any]",
+    known: "Known",
+    runtime: str,
+    warn: "Callable[[str], None]",
+    asked: "Sequence[Request]" = (),
+) -> Decision:
+    """What `decides` decides. It is written down where the settings want that, and so is why it raises.
+
+    asked: the requests that are not in the config, as far as `decides` has found them. The rest is as for audit.record.
+    """
+    decided: Decision | Exception | None = None
+    try:
+        decided = decides()
+        return decided
+    except (ShimError, SettingsError, CDIError) as fault:
+        decided = fault
+        raise
+    finally:
+        if decided and known.settings.get("audit", "none") != "none":
+            from cdi_runc.shim.audit import record  # rare, and so not loaded before
+
+            record(call, config, known, runtime, decided, warn, asked)
 
 
 def _judge(decision: Decision, container: "Callable[[], Container]", known: "Known") -> None:

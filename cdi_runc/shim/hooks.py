@@ -1,9 +1,7 @@
 """Calls by systems that have hooks of their own: `cdi-runc --cdi-hook=SYSTEM:STAGE`. Knows which module is for whom."""
 
-from cdi_runc.cdi.errors import CDIError
-from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.cmdline import Call
-from cdi_runc.shim.decision import decide
+from cdi_runc.shim.decision import decide, recorded
 from cdi_runc.shim.errors import ShimError
 
 TYPE_CHECKING = False
@@ -44,23 +42,17 @@ def _of_lxc(container: "Container", asked: str, known: "Known") -> "Sequence[Gro
     def warn(line: str) -> None:
         container.tell("warning", line)
 
-    decided: Decision | Exception | None = None
     requests: list[Request] = []
-    try:
-        requests = hook.requests(asked)
+
+    def decides() -> "Decision":
+        requests.extend(hook.requests(asked))
         for request in requests:
             request.through = "hook"  # and no variable that an image could set
-        decided = decide({}, "create", known, requests, runtime=container.system)
-    except (ShimError, SettingsError, CDIError) as fault:
-        decided = fault
-        raise
-    finally:
-        if decided and known.settings.get("audit", "none") != "none":
-            from cdi_runc.shim.audit import record  # rare, and so not loaded before
+        return decide({}, "create", known, requests, runtime=container.system)
 
-            call = Call()
-            call.command, call.container, call.config = "create", container.name, container.config_file
-            record(call, {}, known, container.system, decided, warn, requests)
-    for note in decided.notes:
+    call = Call()
+    call.command, call.container, call.config = "create", container.name, container.config_file
+    decision = recorded(decides, call, {}, known, container.system, warn, requests)
+    for note in decision.notes:
         warn(note)
-    return decided.groups
+    return decision.groups

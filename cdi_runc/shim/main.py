@@ -9,7 +9,7 @@ from cdi_runc.host.snapshot import Damaged, Snapshot
 from cdi_runc.shim import earlier, runtime
 from cdi_runc.shim.bundle import Config, mentions
 from cdi_runc.shim.cmdline import parse
-from cdi_runc.shim.decision import decide, from_kubelet
+from cdi_runc.shim.decision import decide, from_kubelet, recorded
 from cdi_runc.shim.errors import ConfigError, RuntimeMissing, ShimError
 from cdi_runc.shim.launch import Launch
 from cdi_runc.shim.outcome import outcome
@@ -152,21 +152,15 @@ def inject(call: "Call", known: "Known", runtime_path: str, warn: "Warn") -> "Co
 
 def _decided(call: "Call", config: "dict[str, Any]", known: "Known", runtime_name: str, warn: "Warn") -> "Decision":
     """What the container gets, written down where the settings want that. Raises as `decide` does."""
-    assert call.command
-    decided: Decision | Exception | None = None
+    command = call.command
+    assert command
     given: list[Request] = []
-    try:
-        given = from_kubelet(config, call.command, known, warn)
-        decided = decide(config, call.command, known, runtime=runtime_name, given=given, bundle=call.config or "")
-        return decided
-    except (ShimError, SettingsError, CDIError) as fault:
-        decided = fault
-        raise
-    finally:
-        if decided and known.settings.get("audit", "none") != "none":
-            from cdi_runc.shim.audit import record  # rare, and so not loaded before
 
-            record(call, config, known, runtime_name, decided, warn, given)
+    def decides() -> "Decision":
+        given.extend(from_kubelet(config, command, known, warn))
+        return decide(config, command, known, runtime=runtime_name, given=given, bundle=call.config or "")
+
+    return recorded(decides, call, config, known, runtime_name, warn, given)
 
 
 def _may_be_dropped(edits: "list[ContainerEdits]", config: "dict[str, Any]") -> bool:

@@ -11,7 +11,7 @@ from cdi_runc.host import places
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.bundle import MAX_SIZE
 from cdi_runc.shim.cmdline import Call
-from cdi_runc.shim.decision import decide
+from cdi_runc.shim.decision import decide, recorded
 from cdi_runc.shim.errors import ConfigError, ShimError
 from cdi_runc.shim.jsontext import Document
 from cdi_runc.shim.outcome import outcome
@@ -54,23 +54,19 @@ def precreate(environ: "dict[bytes, bytes]", known: "Callable[[], Known]") -> in
 
 def _with_devices(config: "dict[str, Any]", known: "Known") -> "dict[str, Any]":
     """The config with its devices. What is decided is written down where the settings want that."""
-    decided: Decision | Exception | None = None
-    try:
-        decided = decision = decide(config, "create", known)
+    made = config
+
+    def decides() -> "Decision":
+        nonlocal made
+        decision = decide(config, "create", known)
         made = config if decision.mounts is None else {**config, "mounts": decision.mounts}
         made = outcome(made, decision.groups, places.in_user_namespace)
         _refuse_what_podman_drops(made, config)
-    except (ShimError, SettingsError, CDIError) as fault:
-        decided = fault
-        raise
-    finally:
-        if decided and known.settings.get("audit", "none") != "none":
-            from cdi_runc.shim.audit import record  # rare, and so not loaded before
+        return decision
 
-            call = Call()
-            call.command, call.container = "create", _id_of(config)
-            record(call, config, known, "", decided, _note)
-    for note in decision.notes:
+    call = Call()
+    call.command, call.container = "create", _id_of(config)
+    for note in recorded(decides, call, config, known, "", _note).notes:
         _note(note)
     return made
 
