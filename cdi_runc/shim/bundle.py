@@ -19,7 +19,7 @@ MAX_SIZE = 32 * 1024 * 1024
 MAX_SEARCHED = 256 * 1024 * 1024
 
 _S_IFMT, _S_IFREG = 0o170000, 0o100000
-_READ = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+READ = posix.O_RDONLY | posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
 _DIRECTORY = posix.O_PATH | posix.O_DIRECTORY | posix.O_CLOEXEC
 _CREATE = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
 
@@ -43,9 +43,9 @@ class Config:
         self.path, self.directory, self._file = path, -1, -1
         try:
             self.directory, self.name = _opened_directory(path)
-            self._file = posix.open(self.name, _READ | posix.O_NOFOLLOW, dir_fd=self.directory)
+            self._file = posix.open(self.name, READ | posix.O_NOFOLLOW, dir_fd=self.directory)
             self._found = posix.fstat(self._file)
-            self._before = _content(self._file, self._found)
+            self._before = content(self._file, self._found)
             self._document = document(self._before)
             self.data = _object(self._document.value)
         except OSError as error:
@@ -83,11 +83,11 @@ class Config:
     def beside(self, name: str) -> "dict[str, object] | None":
         """The JSON object in another file of the directory; None where there is no such file, or it holds none."""
         try:
-            descriptor = posix.open(name, _READ | posix.O_NOFOLLOW, dir_fd=self.directory)
+            descriptor = posix.open(name, READ | posix.O_NOFOLLOW, dir_fd=self.directory)
         except OSError:
             return None
         try:
-            found = document(_content(descriptor, posix.fstat(descriptor)))
+            found = document(content(descriptor, posix.fstat(descriptor)))
             self._document.has_numbers |= found.has_numbers  # its data may be written too
             return _object(found.value)
         except (OSError, ValueError):
@@ -196,7 +196,7 @@ def mentions(path: str, needles: "Sequence[bytes]") -> bool:
     try:
         if posix.stat(path).st_mode & _S_IFMT != _S_IFREG:  # even opening some devices has effects
             return False
-        descriptor = posix.open(path, _READ)
+        descriptor = posix.open(path, READ)
     except OSError:
         return False
     try:
@@ -227,17 +227,17 @@ def _opened_directory(path: str) -> tuple[int, str]:
     return posix.open(directory or slash or ".", _DIRECTORY), name
 
 
-def _content(descriptor: int, found: posix.stat_result) -> bytes:
-    """What a regular file holds; ValueError says what is wrong with it. Raises OSError too."""
+def content(descriptor: int, found: posix.stat_result, limit: int = MAX_SIZE) -> bytes:
+    """What a regular file holds, at most `limit` bytes; ValueError says what is wrong with it. Raises OSError too."""
     if found.st_mode & _S_IFMT != _S_IFREG:
         raise ValueError("not a regular file")
-    if found.st_size > MAX_SIZE:
-        raise ValueError(f"{found.st_size} bytes; the limit is {MAX_SIZE} bytes")
+    if found.st_size > limit:
+        raise ValueError(f"{found.st_size} bytes; the limit is {limit} bytes")
     data = b""
     while chunk := posix.read(descriptor, max(found.st_size, 4096) - len(data) + 1):
         data += chunk
-        if len(data) > MAX_SIZE:
-            raise ValueError(f"the limit is {MAX_SIZE} bytes")
+        if len(data) > limit:
+            raise ValueError(f"the limit is {limit} bytes")
     return data
 
 

@@ -5,6 +5,7 @@ An engine writes them before it calls its runtime. Where they can't be read, or 
 
 import posix
 
+from cdi_runc.shim.bundle import READ, content, document
 from cdi_runc.shim.jsontext import Document
 
 TYPE_CHECKING = False
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 8 << 20  # bytes of a file; Podman's has a few hundred for each container
 _STORAGE = "-containers/"  # containers/storage names a directory so, after its driver: overlay-containers
-_S_IFMT, _S_IFREG = 0o170000, 0o100000
 
 
 def names(engine: str, container: str, config: "Mapping[str, Any]", bundle: str) -> "tuple[str, str]":
@@ -74,14 +74,11 @@ def _lists(paths: "list[str]") -> "Iterator[str]":
 
 def _json(path: str) -> "Any":
     try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK | posix.O_CLOEXEC)
+        descriptor = posix.open(path, READ | posix.O_NOFOLLOW)
     except (OSError, ValueError):
         return None
     try:
-        found = posix.fstat(descriptor)
-        if found.st_mode & _S_IFMT != _S_IFREG or found.st_size > MAX_SIZE:
-            return None
-        return Document(posix.read(descriptor, found.st_size).decode()).value
+        return document(content(descriptor, posix.fstat(descriptor), MAX_SIZE)).value
     except (OSError, ValueError):
         return None
     finally:

@@ -9,6 +9,7 @@ import posix
 import sys
 import time
 
+from cdi_runc.cdi.edits import S_IFMT
 from cdi_runc.host import places
 from cdi_runc.shim.kubelet.headers import decoded, encoded
 
@@ -34,7 +35,7 @@ _SETTINGS_HEADER_TABLE_SIZE, _SETTINGS_ENABLE_PUSH, _SETTINGS_INITIAL_WINDOW_SIZ
 _REFUSED_STREAM = 7
 _STREAM = 1
 
-_S_IFMT, _S_IFSOCK, _STICKY, _WRITABLE_BY_OTHERS = 0o170000, 0o140000, 0o1000, 0o022
+_S_IFSOCK, _STICKY, _WRITABLE_BY_OTHERS = 0o140000, 0o1000, 0o022
 
 
 class NoAnswer(Exception):
@@ -248,7 +249,7 @@ def check(socket: str) -> None:
         directory, found = posix.stat(socket.rpartition("/")[0] or "/"), posix.lstat(socket)
     except OSError as error:
         raise NoAnswer(error.strerror or str(error), again=True) from None
-    if found.st_mode & _S_IFMT != _S_IFSOCK:
+    if found.st_mode & S_IFMT != _S_IFSOCK:
         raise NoAnswer("it is not a socket")
     for what, each in (("its directory", directory), ("it", found)):
         _check_owner(each.st_uid, what)
