@@ -80,9 +80,8 @@ def parse(text: str, name: str, path: str, *, trusted: bool = False) -> Recipe:
 
     Our own recipes are `trusted`: our tests have checked them. To check them again at every start would take 0.1 s.
     """
-    data = _loaded(text, path)
+    data = _loaded(text, path, trusted)
     if not trusted:
-        _refuse_second_keys(text, path)
         _check(data, text, path)
     return _recipe(data, name, path, hashlib.sha256(text.encode()).hexdigest()[:12])
 
@@ -109,11 +108,17 @@ def filled(text: str, values: Mapping[str, str]) -> str | None:
     return _PLACE.sub(lambda match: values[match[1]], text)
 
 
-def _loaded(text: str, path: str) -> Any:
+def _loaded(text: str, path: str, trusted: bool) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, _loader())
+        loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+        node = loader.get_single_node()
+        if not trusted:
+            _refuse_second_keys(node, path)
+        return None if node is None else loader.construct_document(node)
+    except InvalidRecipe:
+        raise
     except yaml.MarkedYAMLError as fault:
         line = f":{fault.problem_mark.line + 1}" if fault.problem_mark else ""
         raise InvalidRecipe(f"{path}{line}: {fault.problem}") from None
@@ -121,17 +126,11 @@ def _loaded(text: str, path: str) -> Any:
         raise InvalidRecipe(f"{path}: not YAML: {' '.join(str(fault).split())}") from None
 
 
-def _loader() -> Any:
-    import yaml
-
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _refuse_second_keys(text: str, path: str) -> None:
+def _refuse_second_keys(node: Any, path: str) -> None:
     """Raise InvalidRecipe for a key that is twice in a mapping, where PyYAML takes the last one."""
     import yaml
 
-    waiting, seen = [yaml.compose(text, _loader())], set()  # the other loader takes other texts
+    waiting, seen = [node], set()
     while waiting:
         node = waiting.pop()
         if id(node) in seen:
@@ -140,10 +139,12 @@ def _refuse_second_keys(text: str, path: str) -> None:
         if isinstance(node, yaml.MappingNode):
             keys: set[str] = set()
             for key, value in node.value:
+                waiting.append(value)
+                if not isinstance(key.value, str):
+                    continue  # which no mapping takes
                 if key.value in keys:
                     raise InvalidRecipe(f"{path}:{key.start_mark.line + 1}: {key.value} is given twice")
-                keys |= {key.value} if isinstance(key.value, str) else set()
-                waiting.append(value)
+                keys.add(key.value)
         elif isinstance(node, yaml.SequenceNode):
             waiting += node.value
 

@@ -71,15 +71,12 @@ def _samples(options: Options) -> Iterator[Sample]:
     yield "cdi_runc_info", {"version": __version__}, 1
     yield from _of_engines()
     config = options.config_path
-    faults = [
-        found["fault"]
-        for found in (settings_file.read(config), policy_file.read(policy_file.path_beside(config)))
-        if found["fault"]
-    ]
+    settings, policy = settings_file.read(config), policy_file.read(policy_file.path_beside(config))
+    faults = [fault for fault in (settings["fault"], policy["fault"]) if fault]
     yield "cdi_runc_settings_faults", {}, len(faults)
     for fault in faults:
         echo_aside(fault)
-    if settings_file.read(config)["fault"]:
+    if settings["fault"]:
         return
     known = options.spec_files()
     kinds = Counter(name.partition("=")[0] for name in known.names)
