@@ -55,14 +55,20 @@ def argv_of(pid: int) -> list[str]:
         return []
 
 
-def started(pid: int) -> float | None:
-    """When a process was started, in seconds since the epoch, to 10 ms; None if it is gone."""
+def started_ticks(pid: int) -> int | None:
+    """When a process was started, in ticks of the kernel's clock (10 ms) since the boot; None if it is gone."""
     try:
-        fields = read_file(f"/proc/{pid}/stat", _LIMIT).rpartition(b")")[2].split()
+        return int(read_file(f"/proc/{pid}/stat", _LIMIT).rpartition(b")")[2].split()[19])
     except OSError:
         return None
-    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return boot + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def started(pid: int) -> float | None:
+    """When a process was started, in seconds since the epoch, to 10 ms; None if it is gone."""
+    ticks = started_ticks(pid)
+    if ticks is None:
+        return None
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def parent_of(pid: int) -> int | None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from cdi_runc.cdi._files import read_file, replace_file
 from cdi_runc.ctl.specs.check.releases import RELEASES, newest_known
-from cdi_runc.engines import NAMES, engine
+from cdi_runc.engines import NAMES, engine, processes
 from cdi_runc.engines.ask import binary
 from cdi_runc.engines.engine import EngineError, NotInstalled
 from cdi_runc.host import places, snapshot
@@ -24,7 +24,6 @@ _PROGRAMS = ("dockerd", "docker", "podman", "containerd", "crio")
 _FILE = "engine-gids.json"
 _LARGEST = 1 << 16  # bytes
 _ELF = b"\x7fELF"
-_AFTER_NAME = 19  # of the fields of /proc/PID/stat, the start time after the one with the name (proc(5))
 _DIRECTIONS = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG")  # they lead the docker command to another daemon
 
 
@@ -109,11 +108,5 @@ def _key() -> str:
 
 def _daemons() -> list[str]:
     """The processes with the names of engines, and when they were started. Containers may have such processes too."""
-    found = []
-    for pid in filter(str.isdecimal, os.listdir("/proc")):
-        with suppress(OSError):
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                name, _, rest = file.read().partition(b"(")[2].rpartition(b")")
-            if name.decode(errors="replace") in _PROGRAMS:
-                found.append(f"{name.decode()} {pid} {rest.split()[_AFTER_NAME].decode()}")
-    return sorted(found)
+    found = [process for process in processes.trusted() if process.command in _PROGRAMS]
+    return sorted(f"{each.command} {each.pid} {processes.started_ticks(each.pid)}" for each in found)
