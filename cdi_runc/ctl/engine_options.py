@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import click
 from click.shell_completion import CompletionItem
 
 from cdi_runc.engines import NAMES, journal, records
 from cdi_runc.engines.engine import EngineError
 from cdi_runc.engines.launcher import WRAPPED
-
-_DEFAULT = "cdi-runc"
 
 
 def _complete_wrapped(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -44,20 +44,11 @@ ENGINE = click.argument("name", metavar="ENGINE", type=click.Choice(NAMES))
 CONFIG = click.option(
     "--config", metavar="PATH", type=click.Path(), help="The engine's config file, if it is not the usual one."
 )
-NEW_RUNTIME = click.option(
-    "--runtime-name",
-    default=_DEFAULT,
-    show_default=True,
-    shell_complete=_complete_new,
-    help="The engine's name for it.",
+_runtime_name = functools.partial(
+    click.option, "--runtime-name", default="cdi-runc", show_default=True, help="The engine's name for it."
 )
-RUNTIME = click.option(
-    "--runtime-name",
-    default=_DEFAULT,
-    show_default=True,
-    shell_complete=_complete_registered,
-    help="The engine's name for it.",
-)
+NEW_RUNTIME = _runtime_name(shell_complete=_complete_new)
+RUNTIME = _runtime_name(shell_complete=_complete_registered)
 WRAP = click.option(
     "--wrap",
     default="runc",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cdi_runc.shim.lxc import plan, record
+
 LIB = Path(__file__).parents[2]
 START = LIB / "cdi_runc" / "shim" / "start"
 
@@ -76,3 +78,12 @@ def shell(name: str) -> list[str]:
 @pytest.fixture(params=SHELLS)
 def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
     return make_launcher(tmp_path, shell(request.param))
+
+
+@pytest.fixture
+def lxc_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory in which the hooks of LXC keep what they keep of the host's root."""
+    monkeypatch.setattr(plan, "ROOTS", str(tmp_path / "roots"))
+    monkeypatch.setattr(record, "SYSTEM_LOG", str(tmp_path / "lxc.log"))
+    monkeypatch.setattr("cdi_runc.host.places.is_host_root", lambda: True)
+    return tmp_path

@@ -108,11 +108,8 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setattr(plan, "ROOTS", str(tmp_path / "roots"))
-    monkeypatch.setattr(record, "SYSTEM_LOG", str(tmp_path / "lxc.log"))
-    monkeypatch.setattr("cdi_runc.host.places.is_host_root", lambda: True)
-    return Machine(tmp_path)
+def machine(lxc_places: Path) -> Machine:
+    return Machine(lxc_places)
 
 
 @pytest.mark.parametrize("system", ["lxc", "incus"])

@@ -73,11 +73,8 @@ class Lxc:
 
 
 @pytest.fixture
-def lxc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lxc:
-    monkeypatch.setattr(plan, "ROOTS", str(tmp_path / "roots"))
-    monkeypatch.setattr(record, "SYSTEM_LOG", str(tmp_path / "lxc.log"))
-    monkeypatch.setattr("cdi_runc.host.places.is_host_root", lambda: True)
-    return Lxc(tmp_path)
+def lxc(lxc_places: Path) -> Lxc:
+    return Lxc(lxc_places)
 
 
 @pytest.fixture
