@@ -120,7 +120,10 @@ def test_a_rule_that_never_decides_is_named(tmp_path: Path, text: str, idle: lis
         ("device: [gpu, a.com/gpu]", "no device is called gpu or a.com/gpu; expected vendor.com/class=name"),
         ("device: a.com/b/*", "no device is called a.com/b/*; expected vendor.com/class=name"),
         ("device: '*=a=*!'", "no device is called *=a=*!; expected vendor.com/class=name"),
-        ("engine: [dockerd, cri]", "no engine is called dockerd or cri; expected docker, podman, containerd, crio, lxc, incus"),
+        (
+            "engine: [dockerd, cri]",
+            "no engine is called dockerd or cri; expected docker, podman, containerd, crio, lxc, incus",
+        ),
         ("device: [gpu, a.com/gpu=0]", ""),
         ("device: gpu*", ""),
         ("device: '*/gpu=*'", ""),
