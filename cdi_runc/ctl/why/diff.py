@@ -36,7 +36,7 @@ def diff(options: Options, path: str, names: tuple[str, ...], output: str) -> No
     path = os.path.join(path, "config.json") if os.path.isdir(path) else path
     read = Config(path)
     before = json.loads(read.text(before_edits(read)))
-    found = changes(json.loads(read.text()), names or None, options.known(), before)
+    found = changes(json.loads(read.text()), names or None, options.known(), before, os.path.abspath(path))
     if output != "table":
         echo_data([_data(step, operation) for step in found for operation in step.operations], output)
         return
@@ -48,16 +48,22 @@ def diff(options: Options, path: str, names: tuple[str, ...], output: str) -> No
 
 
 def changes(
-    config: dict[str, Any], names: Sequence[str] | None, known: Known, before: dict[str, Any] | None = None
+    config: dict[str, Any],
+    names: Sequence[str] | None,
+    known: Known,
+    before: dict[str, Any] | None = None,
+    path: str = "",
 ) -> list[Step]:
     """What the shim would change in an OCI config that asks for these devices, or for those that it names itself.
 
-    before: the config without the edits of an earlier run. Raises ShimError and CDIError as the shim does.
+    before: the config without the edits of an earlier run. path: where it is, since that tells of some engines. The
+    shim is taken to be called as cdi-runc. Raises ShimError and CDIError as the shim does.
     """
     after = dict(config if before is None else before)
     asked = None if names is None else [Request(name, "command line", "DEVICE") for name in names]
     given = from_kubelet(after, "create", known, echo_aside) if names is None else ()
-    decision = decide(after, "create", known, asked, given=given)
+    runtime = os.path.basename(known.settings["runtimes"].get("runc", "runc"))
+    decision = decide(after, "create", known, asked, runtime, given, path)
     if decision.mounts is not None:
         after["mounts"] = decision.mounts
     if outcome(after, decision.groups, in_user_namespace) == config:

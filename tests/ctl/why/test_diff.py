@@ -55,6 +55,21 @@ def test_what_cannot_be_had_is_said_as_the_shim_says_it(cdictl: Cdictl, bundle: 
     assert result.stderr == expected
 
 
+@pytest.mark.parametrize(("match", "place"), [("runtime: crun", ""), ("engine: docker", "docker/containerd/x")])
+def test_a_rule_about_the_runtime_or_the_engine_denies_here_too(
+    cdictl: Cdictl, tmp_path: Path, match: str, place: str
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("runtimes: {runc: /usr/bin/crun}\n")
+    (tmp_path / "policy.yaml").write_text(f"rules:\n- {{match: {{{match}}}, action: deny, message: ask first}}\n")
+    bundle = tmp_path / place
+    bundle.mkdir(parents=True, exist_ok=True)
+    (bundle / "config.json").write_text(json.dumps(ASKS))
+    result = cdictl("--config", settings, "diff", bundle)
+    assert result.exit_code == 1
+    assert "vendor.com/gpu=0: ask first" in result.stderr
+
+
 def test_a_marker_mount_goes(cdictl: Cdictl, bundle: Path, tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("requests: {mounts: /cdi}\n")
