@@ -11,7 +11,7 @@ import pytest
 from cdi_runc.ctl.specs import engine_gids
 from cdi_runc.engines.engine import EngineError, Found, NotInstalled
 from cdi_runc.host import places
-from tests.processes import ending
+from tests.processes import ending, wait_until_it_sleeps
 
 _DAEMONS = engine_gids._daemons
 
@@ -147,7 +147,8 @@ def test_engines_are_asked_again_after_a_daemon_has_started(engines: Engines, mo
     shutil.copy(shutil.which("sleep") or "", engines.folder / "crio")
     assert engine_gids.engines_take_gids()  # for the new program
     engines.asked = 0
-    with ending(subprocess.Popen([engines.folder / "crio", "60"])):
+    with ending(subprocess.Popen([engines.folder / "crio", "60"])) as daemon:
+        wait_until_it_sleeps(daemon.pid)  # until then it may have no argv
         engine_gids.engines_take_gids()
         assert engines.asked
     engines.asked = 0
