@@ -11,13 +11,26 @@ import click
 from click.core import ParameterSource
 
 from cdi_runc.ctl.commands import Group
-from cdi_runc.ctl.engine_options import CONFIG, DRY_RUN, ENGINE, HOOKS, NATIVE, NEW_RUNTIME, RESTART, RUNTIME, WRAP
+from cdi_runc.ctl.engine_options import (
+    CONFIG,
+    DRY_RUN,
+    ENGINE,
+    HOOKS,
+    MODE,
+    NATIVE,
+    NEW_RUNTIME,
+    RESTART,
+    RUNTIME,
+    WRAP,
+    require_fitting,
+)
 from cdi_runc.ctl.engine_rows import engine_cells, engine_row, status_row
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_data, echo_table
 from cdi_runc.engines import (
     HOOKS_REQUESTS,
     NAMES,
+    PLUGINS,
     WITH_HOOKS,
     WITHOUT_RUNTIME,
     images,
@@ -47,7 +60,7 @@ def _plainly(command: Callable[..., None]) -> Callable[..., None]:
 def engine() -> None:
     """Register cdi-runc with the container engines of this host.
 
-    These are Docker, Podman, containerd, CRI-O, nerdctl, k3s, RKE2, LXC and Incus."""
+    These are Docker, Podman, containerd, CRI-O, nerdctl, k3s, RKE2, LXC, Incus and Nomad."""
 
 
 @engine.command(name="list")
@@ -110,6 +123,7 @@ def status(names: tuple[str, ...], output: str) -> None:
 @RESTART
 @click.option("--force", is_flag=True, help="Take the name even if another runtime has it.")
 @click.option(images.OPTION, is_flag=True, help="podman before 4.6: although images can ask for devices then.")
+@MODE
 @click.pass_obj
 @_plainly
 def enable(
@@ -118,6 +132,7 @@ def enable(
     """Register cdi-runc as a runtime of ENGINE. What its files held before comes back with `disable`."""
     name = _with_hooks(name, hooks)
     module = engine_of(name)
+    require_fitting(name, options)
     if how["native"]:
         _refuse_beside_native("runtime_name", "wrap", "set_as_default", "drop_in", "force", "accept_image_annotations")
     found = module.find(config)
@@ -130,8 +145,10 @@ def enable(
     if not how["dry_run"] and not how["accept_image_annotations"]:
         images.require_consent(found, _settings(options)["requests"], options.config_path)
     behind = launcher.behind(wrap, known)
-    path, scripts = launcher.launcher(behind, runtime_name, options.config)
-    new = NewRuntime(runtime_name, path, wrap, how["set_as_default"], how["drop_in"])
+    path, scripts = launcher.registered(name, behind, runtime_name, options.config)
+    new = NewRuntime(
+        runtime_name, path, wrap, how["set_as_default"], how["drop_in"], how["mode"], tuple(options.spec_dirs or ())
+    )
     outcome = registration.enable(
         module,
         found,
@@ -251,8 +268,8 @@ def test(
 ) -> None:
     """Start a container with a harmless device, and say what works.
 
-    ENGINE starts it. Everything is removed afterwards."""
-    from cdi_runc.engines.trials import trial
+    ENGINE starts it. Everything is removed afterwards. With nomad, cdictl starts and asks the plugin, as Nomad does."""
+    from cdi_runc.engines.trials import nomad, trial
 
     name = _with_hooks(name, hooks)
     module = engine_of(name)
@@ -264,7 +281,8 @@ def test(
     if name in WITH_HOOKS:
         ours["requests"] = HOOKS_REQUESTS
     steps = []
-    for step in trial.run(module, module.find(config), runtime_name, ours, image):
+    found = module.find(config)
+    for step in nomad.run(found, ours) if name in PLUGINS else trial.run(module, found, runtime_name, ours, image):
         steps.append(step)
         if output == "table":
             click.echo(f"{'ok    ' if step.works else 'FAILED'}  {step.name}: {step.seen}")

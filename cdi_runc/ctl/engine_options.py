@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from cdi_runc.engines import NAMES, journal, records
+from cdi_runc.ctl.options import Options
+from cdi_runc.engines import NAMES, PLUGINS, journal, records
 from cdi_runc.engines.engine import EngineError
 from cdi_runc.engines.launcher import WRAPPED
 
@@ -42,7 +44,10 @@ def _complete_new(ctx: click.Context, option: click.Parameter, incomplete: str) 
 
 ENGINE = click.argument("name", metavar="ENGINE", type=click.Choice(NAMES))
 CONFIG = click.option(
-    "--config", metavar="PATH", type=click.Path(), help="The engine's config file, if it is not the usual one."
+    "--config",
+    metavar="PATH",
+    type=click.Path(),
+    help="The engine's config file (nomad: directory), if it is not the usual one.",
 )
 _runtime_name = functools.partial(
     click.option, "--runtime-name", default="cdi-runc", show_default=True, help="The engine's name for it."
@@ -61,3 +66,25 @@ DRY_RUN = click.option("--dry-run", is_flag=True, help="Change nothing; print wh
 NATIVE = click.option("--native", is_flag=True, help="The engine's own CDI instead, if it has one.")
 HOOKS = click.option("--hooks", is_flag=True, help="podman: use a hook; the runtime stays the same (podman-hooks).")
 RESTART = click.option("--restart", is_flag=True, help="Make the running engine read it now.")
+MODE = click.option(
+    "--mode",
+    type=click.Choice(("name", "edits")),
+    default="name",
+    show_default=True,
+    help="nomad: whole devices by cdi-runc, or what Nomad itself can give a task.",
+)
+
+
+def require_fitting(engine: str, options: Options) -> None:
+    """Refuse what this engine has no use for: a plugin has the system's settings, and no runtime behind it."""
+    context = click.get_current_context()
+
+    def given(name: str) -> bool:
+        return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+    if engine not in PLUGINS and given("mode"):
+        raise click.UsageError(f"--mode is for nomad: leave it out for {engine}")
+    if engine in PLUGINS and given("wrap"):
+        raise click.UsageError(f"{engine} has a plugin and no runtime: leave --wrap out")
+    if engine in PLUGINS and options.config:
+        raise click.UsageError(f"the plugin of {engine} reads the system's settings: leave cdictl's --config out")

@@ -23,12 +23,14 @@ _PLACES = {
     "rke2": "rancher:RKE2",
     "lxc": "lxc:LXC",
     "incus": "lxc:INCUS",
+    "nomad": "nomad",
 }
 NAMES = tuple(_PLACES)
 
 # These run no OCI runtime: they call us as a hook. A hook can give a container no variables. There is one way to ask.
 WITH_HOOKS = ("lxc", "incus")
-WITHOUT_RUNTIME = (*WITH_HOOKS, "podman-hooks")
+PLUGINS = {"nomad": "cdi-nomad"}  # what these run is a command of ours that offers devices
+WITHOUT_RUNTIME = (*WITH_HOOKS, "podman-hooks", *PLUGINS)
 HOOKS_REQUESTS: dict[str, object] = {"annotations": [], "mounts": None, "env": "CDI_DEVICES"}
 
 

@@ -57,6 +57,8 @@ class NewRuntime:
     wraps: str = "runc"  # the name of the runtime behind it
     default: bool = False
     drop_in: str | None = None
+    mode: Literal["name", "edits"] = "name"  # of Nomad's plugin; what it means is in docs/nomad.md
+    spec_dirs: Sequence[str] = ()  # of Nomad's plugin, where they are not those of the settings
 
 
 @dataclass(frozen=True)

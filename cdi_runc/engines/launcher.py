@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 
-from cdi_runc.engines import journal
+from cdi_runc.engines import PLUGINS, journal
 from cdi_runc.engines.engine import EngineError, FilePlan, Put, Runtimes
 
 WRAPPED = ("runc", "crun", "youki")  # for each there is a launcher of ours, cdi-NAME
@@ -35,6 +35,11 @@ def launcher(wraps: str, runtime: str, settings: str | None) -> tuple[str, list[
     path = os.path.join(journal.state_directory(), "bin", runtime)
     script = f'#!/bin/sh\nexec {shlex.join(arguments)} "$@"\n'
     return path, [FilePlan(path, "text", (Put((), script),), mode=0o755)]
+
+
+def registered(engine: str, wraps: str, runtime: str, settings: str | None) -> tuple[str, list[FilePlan]]:
+    """The same for an engine, which may be one that runs a plugin of ours and no runtime."""
+    return (installed(PLUGINS[engine]), []) if engine in PLUGINS else launcher(wraps, runtime, settings)
 
 
 def behind(wraps: str, known: Runtimes) -> str:

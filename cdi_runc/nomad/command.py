@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def main(settings_file: str = SYSTEM_CONFIG) -> None:
-    """Serve the agent that has started us. Anybody else gets one line."""
+    """Serve the agent that has started us. Anybody else gets one line, but for cdictl, which tries the plugin."""
+    if len(sys.argv) == 5 and sys.argv[1] == "--try":
+        from cdi_runc.nomad import trying
+
+        print(trying.main(*sys.argv[2:]))
+        return
     refusal = handshake.refusal(os.environ)
     if refusal:
         sys.exit(f"cdi-nomad: {refusal}")

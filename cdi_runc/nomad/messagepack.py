@@ -1,8 +1,9 @@
-"""Reads MessagePack, the form in which Nomad hands over a plugin's configuration (msgpack/msgpack, spec.md)."""
+"""MessagePack, the form in which Nomad hands over a plugin's configuration (msgpack/msgpack, spec.md)."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import TypeAlias
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
@@ -32,6 +33,23 @@ def read(data: bytes) -> Value:
     if reader.place != len(data):
         raise ValueError(f"there are {len(data) - reader.place} bytes behind its end")
     return value
+
+
+def written(value: object) -> bytes:
+    """A text, a list or a mapping of these as MessagePack, in the longest form of each.
+
+    >>> read(written({"mode": "name", "spec_dirs": ["/etc/cdi"]}))
+    {'mode': 'name', 'spec_dirs': ['/etc/cdi']}
+    """
+    if isinstance(value, Mapping):
+        inner = b"".join(written(each) for pair in value.items() for each in pair)
+        return b"\xdf" + struct.pack(">I", len(value)) + inner
+    if isinstance(value, list):
+        return b"\xdd" + struct.pack(">I", len(value)) + b"".join(map(written, value))
+    if not isinstance(value, str):
+        raise TypeError(value)
+    text = value.encode()
+    return b"\xdb" + struct.pack(">I", len(text)) + text
 
 
 class _Reader:

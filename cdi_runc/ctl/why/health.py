@@ -22,6 +22,7 @@ from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.output import counted
 from cdi_runc.ctl.why.cluster import devices_reach_pods
 from cdi_runc.ctl.why.handover import runtime_behind
+from cdi_runc.ctl.why.nomad import nomad_finds_plugin, nomad_tasks_can_ask
 from cdi_runc.ctl.why.registered import engines_know_us, registrations_hold, registrations_readable
 from cdi_runc.ctl.why.result import Result
 from cdi_runc.ctl.why.runtime import hooks_have_env, no_edits_dropped
@@ -228,6 +229,8 @@ CHECKS: tuple[Callable[[Host], Iterator[Result]], ...] = (
     registrations_readable,
     registrations_hold,
     engines_know_us,
+    nomad_finds_plugin,
+    nomad_tasks_can_ask,
     images_cannot_ask,
     devices_reach_pods,
     snapshot_fresh,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cdi_runc.ctl.why.result import Level, Result
-from cdi_runc.engines import NAMES, journal, launcher, records
+from cdi_runc.engines import NAMES, PLUGINS, journal, launcher, records
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import MARKER_MOUNTS, EngineError, NotInstalled
 
@@ -65,7 +65,12 @@ def engines_know_us(host: Host) -> Iterator[Result]:
         itself = found.cdi == "on"
         served += bool(ours or itself)
         if ours or itself:
-            if ours and not itself and not _can_ask(module.takes_annotations(found), host.settings["requests"]):
+            if (
+                ours
+                and not itself
+                and name not in PLUGINS
+                and not _can_ask(module.takes_annotations(found), host.settings["requests"])
+            ):
                 text = f"{name} {found.version} knows cdi-runc, but nobody can ask for a device: it has no annotations"
                 mend = f"two lines in {host.options.config_path}: `requests:` and `  mounts: {MARKER_MOUNTS}`"
                 yield Result("warning", "engines", text, mend)

@@ -39,7 +39,9 @@ class Step:
 
 
 @dataclass(frozen=True)
-class _Device:
+class Device:
+    """A device that is there for the trial only."""
+
     name: str  # qualified
     token: str
     spec: str  # the file
@@ -65,7 +67,7 @@ def run(engine: Engine, found: Found, runtime: str, settings: Mapping[str, Any],
         raise EngineError(f"{found.name} is not running: start it first")
     starter = trials(found.name)
     token = secrets.token_hex(4)
-    with _spec_file(settings["spec-dirs"], token) as device:
+    with spec_file(settings["spec-dirs"], token) as device:
         request = _request(engine, found, settings["requests"], device.name)
         name, ours = f"cdi-runc-test-{token}", f"docker.io/library/cdi-runc-test:{token}"
         container = Container(name, image or ours, runtime, path, _COMMAND, **request)
@@ -79,7 +81,7 @@ def run(engine: Engine, found: Found, runtime: str, settings: Mapping[str, Any],
     yield Step("cleaned up", not left, left[0] if left else "container, image and spec file are gone")
 
 
-def _steps(starter: Trials, found: Found, container: Container, device: _Device) -> Iterator[Step]:
+def _steps(starter: Trials, found: Found, container: Container, device: Device) -> Iterator[Step]:
     try:
         pid = starter.start(found, container)
     except EngineError as fault:
@@ -121,7 +123,7 @@ def _request_arrived(config: dict[str, Any], container: Container) -> Step:
     return Step(name, True, "marker mount, taken out again")
 
 
-def _missing(pid: int, environ: Mapping[str, str], device: _Device, with_variable: bool) -> list[str]:
+def _missing(pid: int, environ: Mapping[str, str], device: Device, with_variable: bool) -> list[str]:
     root = f"/proc/{pid}/root"
     missing = []
     try:
@@ -165,7 +167,7 @@ def _request(engine: Engine, found: Found, requests: Mapping[str, Any], device: 
 
 
 @contextmanager
-def _spec_file(spec_dirs: Sequence[str], token: str) -> Iterator[_Device]:
+def spec_file(spec_dirs: Sequence[str], token: str) -> Iterator[Device]:
     """A device of a vendor that nobody has, in the first spec dir that can be written; gone afterwards."""
     kind = f"test-{token}.cdi-runc/trial"
     folder = next((path for path in spec_dirs if os.access(path, os.W_OK)), spec_dirs[-1] if spec_dirs else "")
@@ -177,7 +179,7 @@ def _spec_file(spec_dirs: Sequence[str], token: str) -> Iterator[_Device]:
     change = journal.change_of(path, json.dumps(spec, indent=2) + "\n")
     journal.make(change)
     try:
-        yield _Device(f"{kind}=null", token, path)
+        yield Device(f"{kind}=null", token, path)
     finally:
         journal.roll_back([change])
 
