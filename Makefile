@@ -6,7 +6,7 @@ SCRIPTS  = $(shell git grep -lE '^#!/bin/(ba)?sh' ':!*.py' ':!*.md')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps engines engines-newer clean-roots newest-pythons kubernetes-tools venv demo test test-unit lint vectors \
-    bench mutants faults fuzz install uninstall deb rpm wheel pyz image manifests protos release clean clean-all announce
+    bench mutants faults fuzz install nodes uninstall deb rpm wheel pyz image manifests protos release clean clean-all announce
 
 help:       ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ fuzz: venv ## try odd and broken input on all that reads input (SECONDS=480; wit
 
 install:    ## install for this host: PREFIX (/usr/local), DESTDIR, PYTHON (/usr/bin/python3); docs/install.md
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' PYTHON='$(PYTHON)' packaging/install
+
+nodes:      ## fetch what cdi-node and cdi-nomad need, so that `make install` has these two (PyPI; PIP, default pip3)
+	@rm -rf nodes && packaging/vendor nodes nodes
 
 uninstall:  ## remove what `make install` with the same PREFIX and DESTDIR installed, and nothing else
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' packaging/uninstall

@@ -1,8 +1,13 @@
 """The machines: a Debian 12 and a Debian 13 that have never seen cdi-runc, with what it depends on or without."""
 
+import atexit
+import functools
 import os
 import re
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +19,16 @@ from integration.packaging.machine import Machine
 
 TREE = Path(__file__).resolve().parents[2]
 ROOTS = Path(os.environ.get("CDI_RUNC_ROOTS", "/var/cache/cdi-runc"))
+
+
+@functools.cache
+def nodes() -> str:
+    """The directory of what cdi-node and cdi-nomad need, for all packages that are built here; gone at the end."""
+    directory = tempfile.TemporaryDirectory()
+    atexit.register(directory.cleanup)
+    environ = {**os.environ, "PIP": f"{sys.executable} -m pip"}
+    subprocess.run([TREE / "packaging/vendor", directory.name, "nodes"], env=environ, check=True, timeout=300)
+    return directory.name
 
 
 @pytest.fixture

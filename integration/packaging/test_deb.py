@@ -1,5 +1,6 @@
 """The Debian package: installed, upgraded, broken off, removed and purged."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from integration.bundles import WITH
-from integration.packaging.conftest import TREE
+from integration.packaging.conftest import TREE, nodes
 from integration.packaging.machine import Machine
 
 FROZEN = "/usr/lib/cdi-runc/0.1.0/cdi_runc/shim/start/__pycache__/frozen-3.*.pyc"
 
 
-def build(tree: Path, directory: Path) -> Path:
+def build(tree: Path, directory: Path, **more: str) -> Path:
     environ = {"PATH": "/usr/bin:/bin", "BUILD_PYTHON": sys.executable, "SOURCE_DATE_EPOCH": "1700000000"}
+    environ |= {"NODES": nodes(), **more}
     done = subprocess.run(
         [tree / "packaging/deb/build", directory], env=environ, capture_output=True, text=True, check=True, timeout=300
     )
@@ -34,7 +36,7 @@ def older_deb(tmp_path: Path, older_tree: Path) -> Path:
 
 
 def test_two_builds_are_the_same(tmp_path: Path, deb: Path) -> None:
-    assert build(TREE, tmp_path / "again").read_bytes() == deb.read_bytes()
+    assert build(TREE, tmp_path / "again", NODES="").read_bytes() == deb.read_bytes()
 
 
 def test_lintian_finds_nothing(deb: Path) -> None:
@@ -113,3 +115,28 @@ def test_it_is_taken_out_of_the_engines_before_it_goes(machine: Machine, deb: Pa
     assert "podman" in machine.must("cdictl engine status")
     machine.must("dpkg --purge cdi-runc")
     assert machine.changes() == set()
+
+
+def test_it_has_the_commands_that_offer_devices_to_clusters(machine: Machine, deb: Path) -> None:
+    machine.must(f"dpkg --install {deb}")
+    assert "usage: cdi-node" in machine.must("cdi-node --help")
+    done = machine.run("cdi-nomad")
+    line = "cdi-nomad: this is a device plugin for Nomad; put it into the agent's plugin_dir, and Nomad starts it\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+    machine.must("mkdir -p /etc/cdi /etc/cdi-runc")
+    machine.must("printf 'requests:\\n  mounts: /var/run/cdi-devices\\n' > /etc/cdi-runc/config.yaml")
+    machine.host.write("/etc/cdi/widget.json", machine.spec)
+    said = json.loads(machine.must("cdi-nomad --try /usr/bin/cdi-nomad '{}' example.com/widget=one"))
+    assert (said["name"], said["refused"], said["devices"]) == ("cdi-nomad", "", {"example.com/widget=one": ""})
+
+
+@pytest.mark.parametrize("package", ["a module of its own", "one that every Python imports"])
+def test_another_protobuf_is_not_in_the_way(machine: Machine, deb: Path, package: str) -> None:
+    """As python3-protobuf has one: older, a regular package, perhaps imported by a .pth file."""
+    folder = "/usr/lib/python3/dist-packages"
+    machine.must(f"dpkg --install {deb} && mkdir -p {folder}/google/protobuf")
+    machine.must(f"echo > {folder}/google/__init__.py; echo 'raise ImportError' > {folder}/google/protobuf/__init__.py")
+    if package != "a module of its own":
+        machine.must(f"echo 'import google' > {folder}/protobuf-nspkg.pth")
+    said = json.loads(machine.must("cdi-nomad --try /usr/bin/cdi-nomad '{}' vendor.com/gpu=0"))
+    assert said["name"] == "cdi-nomad"

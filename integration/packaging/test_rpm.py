@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from integration.bundles import WITH
-from integration.packaging.conftest import TREE
+from integration.packaging.conftest import TREE, nodes
 from integration.packaging.machine import Machine
 
 pytestmark = pytest.mark.skipif(not shutil.which("rpmbuild"), reason="rpm is not installed (make rpm)")
@@ -21,8 +21,9 @@ NEEDS = {
 }
 
 
-def build(tree: Path, directory: Path) -> Path:
+def build(tree: Path, directory: Path, **more: str) -> Path:
     environ = {"PATH": os.environ["PATH"], "BUILD_PYTHON": sys.executable, "SOURCE_DATE_EPOCH": "1700000000"}
+    environ |= {"NODES": nodes(), **more}
     command = [tree / "packaging/rpm/build", directory]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=300)
     return Path(done.stdout.strip())
@@ -56,7 +57,7 @@ def query(*args: str | Path) -> str:
 
 
 def test_two_builds_are_the_same(tmp_path: Path, package: Path) -> None:
-    assert build(TREE, tmp_path / "again").read_bytes() == package.read_bytes()
+    assert build(TREE, tmp_path / "again", NODES="").read_bytes() == package.read_bytes()
 
 
 def test_rpm_finds_it_whole(package: Path) -> None:
@@ -71,6 +72,8 @@ def test_an_erased_package_leaves_nothing(machine: Machine, rpm: Callable[..., s
     rpm("--install", package)
     assert machine.container() == WITH
     assert machine.problems() == []
+    assert "usage: cdi-node" in machine.must("cdi-node --help")
+    assert "this is a device plugin for Nomad" in machine.run("cdi-nomad").stderr
     machine.must("ls /usr/lib/cdi-runc/*/cdi_runc/shim/start/__pycache__/frozen-3.*.pyc")
     rpm("--erase", "cdi-runc")
     assert machine.changes() == set()
