@@ -1,12 +1,13 @@
 """`make install` and `make uninstall`."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from integration.bundles import WITH
-from integration.packaging.conftest import TREE
+from integration.packaging.conftest import TREE, nodes
 from integration.packaging.machine import Machine
 
 INSTALL = f"make -C {TREE} install"
@@ -136,5 +137,14 @@ def test_a_change_of_an_engine_that_was_cut_short_is_undone_before_it_goes(machi
         "'owner': None, 'made': record['made']}; json.dump([change], open('/var/lib/cdi-runc/pending.json', 'w'))"
     )
     machine.must(f'python3 -c "{program}" && rm /var/lib/cdi-runc/registrations.json')
+    machine.must(UNINSTALL)
+    assert machine.changes() == set()
+
+
+def test_cdi_node_and_cdi_nomad_come_with_what_they_need(machine: Machine) -> None:
+    shutil.copytree(nodes(), machine.shared / "nodes")
+    machine.must(f"NODES={machine.shared}/nodes {INSTALL}")
+    assert "usage: cdi-node" in machine.must("cdi-node --help")
+    assert "this is a device plugin for Nomad" in machine.run("cdi-nomad").stderr
     machine.must(UNINSTALL)
     assert machine.changes() == set()
