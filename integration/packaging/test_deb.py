@@ -140,3 +140,15 @@ def test_another_protobuf_is_not_in_the_way(machine: Machine, deb: Path, package
         machine.must(f"echo 'import google' > {folder}/protobuf-nspkg.pth")
     said = json.loads(machine.must("cdi-nomad --try /usr/bin/cdi-nomad '{}' vendor.com/gpu=0"))
     assert said["name"] == "cdi-nomad"
+
+
+def test_nomads_plugin_is_taken_out_before_it_goes(machine: Machine, deb: Path) -> None:
+    """Else Nomad's agent would not start any more: its plugin_dir would have a script that executes nothing."""
+    machine.must("printf '#!/bin/sh\\necho Nomad v1.7.3\\n' > /usr/bin/nomad && chmod 755 /usr/bin/nomad")
+    machine.must("mkdir /etc/nomad.d && echo 'data_dir = \"/opt/nomad\"' > /etc/nomad.d/nomad.hcl")
+    machine.before = machine.files()
+    machine.must(f"dpkg --install {deb} && cdictl engine enable nomad --mode edits")
+    assert "device reserved" in machine.must("cdictl engine test nomad")
+    assert machine.problems() == []
+    machine.must("dpkg --purge cdi-runc")
+    assert machine.changes() == set()
