@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from cdi_runc.cdi import _files
+from cdi_runc.cdi._fast import plain_json, spec_check
 from cdi_runc.cdi._fields import fields, has_no_value, locate
 from cdi_runc.cdi._yaml import Node, YAMLError, read
 from cdi_runc.cdi.errors import InvalidName, InvalidSpec, Problem
@@ -37,21 +38,36 @@ def parse_spec(text: str | bytes) -> Spec:
     {'cdiVersion': '0.6.0', 'kind': 'v.com/gpu', 'devices': [{'name': 'a', 'containerEdits': {'env': ['A=1']}}]}
     """
     try:
-        node = read(text if isinstance(text, str) else text.decode())
+        whole = text if isinstance(text, str) else text.decode()
     except UnicodeDecodeError as error:
         found = f"{error.object[error.start]:#04x}"
         raise InvalidSpec([Problem("", f"the text is not UTF-8: byte {error.start} is {found}")]) from None
+    fast = _of_plain_json(whole)
+    if fast is not None:
+        return fast
+    try:
+        node = read(whole)
     except YAMLError as error:
         raise InvalidSpec([Problem("", str(error), error.line, error.column)]) from None
     if node.value is None:
         raise InvalidSpec([Problem("", "the text is empty, not an object with cdiVersion, kind and devices", 1, 1)])
     spec, faults = fields(node)
-    for path, message in (*_rule_errors(spec), *schema_errors(spec)):
+    for path, message in (*_rule_errors(spec), *_schema_errors(spec)):
         if message == MISSING and has_no_value(node, path):
             message = NO_DEVICES if path == ("devices",) else "has no value"
         faults.append((path, message, locate(node, path)))
     _raise(faults)
     return cast("Spec", spec)
+
+
+def _of_plain_json(text: str) -> Spec | None:
+    """The spec in a JSON text that needs nothing to be changed; None for all else, of which there may be one too."""
+    try:
+        data = plain_json(text)
+    except (ValueError, RecursionError):
+        return None
+    valid = spec_check()(data) and not any(_rule_errors(data))
+    return cast("Spec", data) if valid else None
 
 
 def load_spec(path: str | os.PathLike[str], read: Callable[[str], bytes] | None = None) -> Spec:
@@ -99,7 +115,7 @@ def validate_spec(data: object) -> None:
         ...
     cdi_runc.cdi.errors.InvalidSpec: devices: is empty, not a list of the devices that can be asked for, at least one
     """
-    faults = list(schema_errors(data)) or _rule_errors(data)
+    faults = list(_schema_errors(data)) or _rule_errors(data)
     _raise((path, message, Node(None)) for path, message in faults)
 
 
@@ -153,6 +169,10 @@ def _raise(faults: Iterable[tuple[Path, str, Node]]) -> None:
             problems.append(Problem(field_text(path), message, at.line, at.column))
     if problems:
         raise InvalidSpec(sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
+
+
+def _schema_errors(data: object) -> Iterable[tuple[Path, str]]:
+    return () if spec_check()(data) else schema_errors(data)
 
 
 def _rule_errors(spec: Any) -> Iterator[Fault]:
