@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cdi_runc.ctl.why.result import Level, Result
 from cdi_runc.engines import NAMES, PLUGINS, journal, launcher, records
 from cdi_runc.engines import engine as engine_of
-from cdi_runc.engines.engine import MARKER_MOUNTS, EngineError, NotInstalled
+from cdi_runc.engines.engine import MARKER_MOUNTS, Engine, EngineError, Found, NotInstalled
 
 if TYPE_CHECKING:
     from cdi_runc.ctl.why.health import Host
@@ -64,17 +64,13 @@ def engines_know_us(host: Host) -> Iterator[Result]:
         ours = [runtime for runtime, handler in handlers if launcher.is_ours(str(handler["path"]))]
         itself = found.cdi == "on"
         served += bool(ours or itself)
-        if ours or itself:
-            if (
-                ours
-                and not itself
-                and name not in PLUGINS
-                and not _can_ask(module.takes_annotations(found), host.settings["requests"])
-            ):
-                text = f"{name} {found.version} knows cdi-runc, but nobody can ask for a device: it has no annotations"
-                mend = f"two lines in {host.options.config_path}: `requests:` and `  mounts: {MARKER_MOUNTS}`"
-                yield Result("warning", "engines", text, mend)
-                continue
+        if name == "podman-hooks" and not ours:
+            continue  # another way to podman, of which the line before speaks
+        if ours and not itself and name not in PLUGINS and not _can_ask(module, found, host):
+            text = f"{name} {found.version} knows cdi-runc, but nobody can ask for a device: it has no annotations"
+            mend = f"two lines in {host.options.config_path}: `requests:` and `  mounts: {MARKER_MOUNTS}`"
+            yield Result("warning", "engines", text, mend)
+        elif ours or itself:
             how = [f"knows cdi-runc as {', '.join(ours)}"] * bool(ours) + ["injects CDI devices itself"] * itself
             yield Result("ok", "engines", f"{name} {found.version} {' and '.join(how)}")
         elif name != "nerdctl" and name not in told:
@@ -101,6 +97,7 @@ def _is_dockers() -> bool:
     return shutil.which("dockerd") is not None and not any(map(shutil.which, others))
 
 
-def _can_ask(annotations: bool, requests: Mapping[str, Any]) -> bool:
+def _can_ask(module: Engine, found: Found, host: Host) -> bool:
     """Is there a way to ask that both the engine and the settings have?"""
-    return bool((annotations and requests["annotations"]) or requests["mounts"] or requests["env"])
+    requests = host.settings["requests"]
+    return bool((module.takes_annotations(found) and requests["annotations"]) or requests["mounts"] or requests["env"])

@@ -389,14 +389,14 @@ class Unregistered:
 def test_each_engine_has_a_remedy_and_dockers_containerd_needs_none(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registered, "NAMES", ("docker", "crio", "containerd"))
+    monkeypatch.setattr(registered, "NAMES", ("docker", "crio", "podman", "podman-hooks", "containerd"))
     monkeypatch.setattr(registered, "engine_of", Unregistered)
     monkeypatch.setenv("PATH", str(tmp_path))
-    commands = [f"cdictl engine enable {name}" for name in ("docker", "crio", "containerd")]
+    commands = [f"cdictl engine enable {name}" for name in ("docker", "crio", "podman", "containerd")]
     assert [result.mend for result in registered.engines_know_us(host)] == commands
 
     (tmp_path / "dockerd").touch(0o755)
-    assert [result.mend for result in registered.engines_know_us(host)] == [*commands[:2], ""]
+    assert [result.mend for result in registered.engines_know_us(host)] == [*commands[:3], ""]
 
 
 @pytest.fixture
