@@ -39,7 +39,7 @@ def unusable_policy(host: Host) -> Iterator[Result]:
     """What is wrong with policy.yaml, so that no container gets a device; and the rules that can never decide."""
     path = policy.path_beside(host.options.config_path)
     found = policy.read(path)
-    if found["fault"]:
+    if found["fault"] and not trust.why_not(path):  # which the next check says
         yield Result("problem", "policy", found["fault"], f"edit {path} (cdictl policy check)")
     for line in policy.idle_rules(found["rules"]):
         yield Result("warning", "policy", line, f"edit {path}")
@@ -49,14 +49,18 @@ def untrusted_files(host: Host) -> Iterator[Result]:
     """What other users may write, of everything that root executes or reads."""
     level: Level = "problem" if host.settings["trust"] == "strict" else "warning"
     config = host.options.config_path
-    paths = [config, os.path.dirname(config), policy.path_beside(config), *_programs(host)]
-    reasons = dict.fromkeys(filter(None, (*map(trust.why_not, paths), *_of_specs(host))))
+    of_policy = trust.why_not(policy.path_beside(config))
+    others = map(trust.why_not, (config, os.path.dirname(config), *_programs(host)))
+    reasons = dict.fromkeys(filter(None, (of_policy, *others, *_of_specs(host))))
     for reason in reasons:
         text, _, mend = reason.removesuffix(")").rpartition(" (")
         fix = None
         if mend.startswith("chmod"):
             fix = functools.partial(_take_writing_away, mend.removeprefix("chmod go-w "))
-        yield Result(level, "trust", text, mend, fix)
+        if reason == of_policy:
+            yield Result("problem", "trust", f"{text}, so no container gets a device", mend, fix)
+        else:
+            yield Result(level, "trust", text, mend, fix)
     if not reasons and places.is_host_root():
         yield Result("ok", "trust", "only root may write the settings, the specs and cdi-runc's own files")
 

@@ -388,7 +388,7 @@ _cdi_find_lib() {
 _cdi_go_without_python() {
     _cdi_reason=$1 && shift
     for _cdi_word do
-        case $_cdi_word in create | run | restore)
+        case $_cdi_word in create | run | restore | --cdi-*)
             echo "cdi-runc: $_cdi_reason" >&2
             exit 1
             ;;

@@ -91,6 +91,21 @@ def test_settings_in_a_directory_of_others(tmp_path: Path, programs: dict[str, P
     assert untrusted(tmp_path / "etc") == [("warning", f"others than root may write {tmp_path}/etc")]
 
 
+def test_a_policy_that_others_may_write_is_said_once_with_what_mends_it(
+    tmp_path: Path, programs: dict[str, Path]
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("rules: []\n")
+    path.chmod(0o666)
+    host = Host(Options(config=str(tmp_path / "config.yaml")))
+    assert list(guard.unusable_policy(host)) == []
+    (found,) = guard.untrusted_files(host)
+    assert (found.level, found.mend) == ("problem", f"chmod go-w {path}")
+    assert found.fix
+    found.fix()
+    assert [result.level for result in (*guard.unusable_policy(host), *guard.untrusted_files(host))] == ["ok"]
+
+
 @pytest.mark.parametrize(
     ("policy", "level", "words"),
     [

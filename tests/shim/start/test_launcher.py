@@ -334,10 +334,11 @@ def test_without_python_only_what_starts_containers_fails(launcher: Launcher) ->
     assert refused.stderr.count("\n") == 1
 
 
-def test_without_its_library_only_what_starts_containers_fails(launcher: Launcher) -> None:
+@pytest.mark.parametrize("args", [["create", "--bundle", "asks", "id"], ["--cdi-version"]])
+def test_without_its_library_only_what_needs_it_fails(launcher: Launcher, args: list[str]) -> None:
     (launcher.directory / "lib" / "cdi_runc" / "shim" / "start" / "boot.py").unlink()
     assert launcher.decide(["--rootless", "true", "kill", "id"]).endswith("/bin/runc")
-    command = [*launcher.shell, str(launcher.directory / "cdi-runc"), "create", "--bundle", "asks", "id"]
+    command = [*launcher.shell, str(launcher.directory / "cdi-runc"), *args]
     refused = subprocess.run(command, cwd=launcher.directory, capture_output=True, text=True, timeout=20)
     assert refused.returncode == 1
     assert refused.stderr.startswith("cdi-runc: its library is not in ")
