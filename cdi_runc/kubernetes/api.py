@@ -20,6 +20,8 @@ from cdi_runc.kubernetes.credentials import Credentials, NoCredentials
 CALL_TIME = 10.0  # seconds for a call
 MAX_ANSWER = 64 << 20  # bytes
 _CHUNK = 1 << 16
+_JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"  # RFC 7386
 
 Object = dict[str, Any]
 
@@ -45,7 +47,7 @@ class Cluster:
         self.calls = 0
 
     async def call(self, method: str, path: str, body: Object | None = None) -> Object:
-        """The answer to a request. Raises ApiError, and NoAnswer."""
+        """The answer to a request; the body of a PATCH is a merge patch. Raises ApiError, and NoAnswer."""
         self.calls += 1
         try:
             return await asyncio.wait_for(self._call(method, path, body), CALL_TIME)
@@ -145,11 +147,11 @@ class _Connection:
         headers = [
             ("Host", f"{self.credentials.host}:{self.credentials.port}"),
             ("User-Agent", f"cdi-node/{__version__}"),
-            ("Accept", "application/json"),
+            ("Accept", _JSON),
             ("Content-Length", str(len(data))),
         ]
         if data:
-            headers.append(("Content-Type", "application/json"))
+            headers.append(("Content-Type", MERGE_PATCH if method == "PATCH" else _JSON))
         if self.credentials.token:
             headers.append(("Authorization", f"Bearer {self.credentials.token}"))
         request = self._http.send(h11.Request(method=method, target=path, headers=headers)) or b""

@@ -71,6 +71,11 @@ def of_account(environment: Mapping[str, str] = os.environ, directory: str = ACC
     )
 
 
+def has_account(environment: Mapping[str, str] = os.environ, directory: str = ACCOUNT) -> bool:
+    """Whether this is a pod that may speak to its cluster."""
+    return bool(environment.get("KUBERNETES_SERVICE_HOST")) and os.path.exists(f"{directory}/token")
+
+
 def of_kubeconfig(path: str) -> Credentials:
     """The cluster and user of the current context. Raises NoCredentials."""
     import yaml

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from grpclib.client import Channel, UnaryUnaryMethod
@@ -22,6 +21,7 @@ from cdi_runc.inventory.inventory import DEVICE_PLUGIN
 from cdi_runc.inventory.serving import served, socket_identity, socket_name
 from cdi_runc.inventory.tree import Tree
 from cdi_runc.inventory.watching import Watch
+from cdi_runc.kubernetes.pauses import pauses
 from cdi_runc.kubernetes.plugin import Plugin, options
 from cdi_runc.kubernetes.wire import deviceplugin_pb2 as wire
 
@@ -47,13 +47,19 @@ class NotRegistered(Exception):
 class DevicePlugins:
     """All device plugins of a node, below the kubelet's directory."""
 
-    def __init__(self, kubelet_dir: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        kubelet_dir: str,
+        say: Callable[[str], None],
+        refused: Callable[[Iterable[str]], None] = lambda faults: None,
+    ) -> None:
         self.directory = os.path.join(kubelet_dir, "device-plugins")
         self.kubelet = os.path.join(self.directory, "kubelet.sock")
         self.plugins: dict[str, Plugin] = {}
         self.registered: set[str] = set()
         self.registrations = 0
         self._say = say
+        self._refused = refused  # is told why kinds are no resources, each time that the inventory is another
         self._told: dict[str, str] = {}
         self._watch: Watch | None = None
         self._broken: asyncio.Future[None] | None = None
@@ -113,8 +119,10 @@ class DevicePlugins:
             if (offered := [item for item in items.values() if item.is_offered(DEVICE_PLUGIN)])
         }
         names, faults = resource_names(kinds)
-        for kind, fault in faults.items():
+        refusals = {kind: f"{fault} ({kinds[kind][0].path})" for kind, fault in faults.items()}
+        for kind, fault in refusals.items():
             self._tell(kind, fault)
+        self._refused(refusals.values())
         gone = [self.plugins[kind] for kind in self.plugins.keys() - names.keys()]
         for plugin in gone:
             plugin.update([])
@@ -138,16 +146,16 @@ class DevicePlugins:
 
     async def _keep(self, plugin: Plugin) -> None:
         """Serve and register one plugin, again and again."""
-        pauses = _pauses()
+        waits = _pauses()
         while True:
             kubelet = socket_identity(self.kubelet)  # before the try: it may be another before the pause begins
             try:
                 async with self._registered(plugin) as sockets:
-                    pauses = _pauses()
+                    waits = _pauses()
                     await self._until_lost(plugin, sockets)
             except (NotRegistered, OSError) as fault:
                 self._tell(plugin.kind, f"{plugin.resource}: {fault}")
-                await self._pause(next(pauses), kubelet)
+                await self._pause(next(waits), kubelet)
 
     @contextlib.asynccontextmanager
     async def _registered(self, plugin: Plugin) -> AsyncIterator[Sockets]:
@@ -237,8 +245,4 @@ class DevicePlugins:
 
 
 def _pauses() -> Iterator[float]:
-    """Longer and longer ones, none like that of another node."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause * random.uniform(0.75, 1.25)
-        pause = min(2 * pause, LAST_PAUSE)
+    return pauses(FIRST_PAUSE, LAST_PAUSE, spread=0.25)

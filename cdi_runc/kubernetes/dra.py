@@ -97,7 +97,6 @@ class Driver:
         yield "cdi_claims_prepared_total", {}, self.prepared
         yield "cdi_claims_failed_total", {}, self.failed
         yield "cdi_prepare_seconds_total", {}, self.prepare_seconds
-        yield "cdi_api_requests_total", {}, self.cluster.calls
 
     def _methods(self) -> Methods:
         prepare_ = unary(wire.NodePrepareResourcesRequest, wire.NodePrepareResourcesResponse, self._prepare)

@@ -13,9 +13,10 @@ from cdi_runc.inventory.stock import Stock
 from cdi_runc.inventory.tree import Tree
 from cdi_runc.kubernetes import metrics
 from cdi_runc.kubernetes.api import Cluster
-from cdi_runc.kubernetes.credentials import Credentials, of_account, of_kubeconfig
+from cdi_runc.kubernetes.credentials import Credentials, has_account, of_account, of_kubeconfig
 from cdi_runc.kubernetes.device_plugins import DevicePlugins
 from cdi_runc.kubernetes.dra import Driver
+from cdi_runc.kubernetes.events import KIND_NOT_OFFERED, SPEC_REFUSED, Events
 from cdi_runc.kubernetes.exposition import Sample
 from cdi_runc.kubernetes.turn import turn
 
@@ -30,10 +31,16 @@ class Node:
         self.spec_dirs = tuple(spec_dirs)
         self.say = say
         self.stock: Stock | None = None
-        self.plugins = DevicePlugins(options.kubelet_dir, say) if options.how != "dra" else None
+        self.cluster: Cluster | None = None  # device plugins need none
+        if options.how != "device-plugin" or options.kubeconfig or has_account():
+            self.cluster = Cluster(self._credentials)
+        self.events = Events(self.cluster, options.node_name, say) if self.cluster else None
+        self.plugins: DevicePlugins | None = None
+        if options.how != "dra":
+            self.plugins = DevicePlugins(options.kubelet_dir, say, self._refuse)
         self.driver: Driver | None = None
-        if options.how != "device-plugin":
-            self.driver = Driver(Cluster(self._credentials), options.node_name, options.kubelet_dir, say)
+        if self.cluster and options.how != "device-plugin":
+            self.driver = Driver(self.cluster, options.node_name, options.kubelet_dir, say)
 
     async def serve(self) -> None:
         """Serve until cancelled. Raises OSError where that is impossible."""
@@ -46,6 +53,8 @@ class Node:
                 jobs.append(self._serve_plugins(self.stock, self.plugins))
             if self.driver:
                 jobs.append(self.driver.serve(self.stock))
+            if self.events:
+                jobs.append(self.events.keep())
             await _together(jobs)
 
     async def withdraw(self) -> None:
@@ -73,6 +82,10 @@ class Node:
             yield from self.plugins.samples()
         if self.driver:
             yield from self.driver.samples()
+        if self.cluster:
+            yield "cdi_api_requests_total", {}, self.cluster.calls
+        if self.events:
+            yield "cdi_events_written_total", {}, self.events.written
 
     def _credentials(self) -> Credentials:
         return of_kubeconfig(self.options.kubeconfig) if self.options.kubeconfig else of_account()
@@ -89,6 +102,12 @@ class Node:
             for fault in sorted(faults - before):
                 self.say(fault)
             before = faults
+            if self.events:
+                self.events.now(SPEC_REFUSED, faults)
+
+    def _refuse(self, kinds: Iterable[str]) -> None:
+        if self.events:
+            self.events.now(KIND_NOT_OFFERED, kinds)
 
 
 async def _together(jobs: Iterable[object]) -> None:

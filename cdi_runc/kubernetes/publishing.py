@@ -15,6 +15,7 @@ from cdi_runc.inventory.ending import end
 from cdi_runc.inventory.inventory import Inventory
 from cdi_runc.inventory.stock import Stock
 from cdi_runc.kubernetes.api import ApiError, Cluster, NoAnswer, Object
+from cdi_runc.kubernetes.pauses import pauses
 from cdi_runc.kubernetes.slices import DRIVER, GATED, VERSIONS, dropped, same, slice_name, specs
 
 WATCH_TIME = 300, 600  # seconds of a watch, chosen each time, so that not all nodes come at once
@@ -64,19 +65,19 @@ class Publisher:
         """Publish what is in stock, until cancelled."""
         following = asyncio.ensure_future(self._follow(stock))
         watching = asyncio.ensure_future(self._watch())
-        pauses = _pauses()
+        waits = _pauses()
         try:
             while True:
                 await self._due.wait()
                 self._due.clear()
                 try:
                     await self.publish(stock.inventory)
-                    pauses = _pauses()
+                    waits = _pauses()
                     self._told = ""
                     self._listed.set()
                 except (ApiError, NoAnswer) as error:
                     self.published = False
-                    await self._failed(error, next(pauses))
+                    await self._failed(error, next(waits))
                     self._due.set()
         finally:
             await end([following, watching])
@@ -158,7 +159,7 @@ class Publisher:
 
     async def _watch(self) -> None:
         """Have it written again when somebody changes it, and whenever a watch ends."""
-        pauses = _pauses()
+        waits = _pauses()
         while True:
             try:
                 self._listed.clear()
@@ -171,7 +172,7 @@ class Publisher:
                     timeoutSeconds=str(random.randint(*WATCH_TIME)),
                 )
                 async for event in events:
-                    pauses = _pauses()
+                    waits = _pauses()
                     if event["type"] in ("DELETED", "MODIFIED"):
                         self._due.set()
                 await asyncio.sleep(
@@ -179,7 +180,7 @@ class Publisher:
                 )  # a server that ends watches at once is not asked at once
             except (ApiError, NoAnswer):
                 # For example 410: our place in the history is gone. The list says where we are.
-                await asyncio.sleep(next(pauses))
+                await asyncio.sleep(next(waits))
 
     def _path(self, name: str = "") -> str:
         path = f"/apis/{GROUP}/{self.version}/resourceslices"
@@ -200,8 +201,4 @@ class Publisher:
 
 
 def _pauses() -> Iterator[float]:
-    """Longer and longer ones, spread so that the nodes of a cluster do not come all at once."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause * random.uniform(0.5, 1.5)
-        pause = min(2 * pause, LAST_PAUSE)
+    return pauses(FIRST_PAUSE, LAST_PAUSE)

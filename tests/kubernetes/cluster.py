@@ -30,7 +30,7 @@ class Refusal(Exception):
 
 
 class ApiServer:
-    """Objects of one kind each: ResourceSlices that can be written, claims and nodes that can be read."""
+    """ResourceSlices and events that can be written, nodes that can be labelled, claims and DaemonSets."""
 
     def __init__(self, versions: tuple[str, ...] = ("v1", "v1beta2", "v1beta1"), drops: frozenset[str] = frozenset()):
         self.versions = versions
@@ -38,6 +38,8 @@ class ApiServer:
         self.slices: dict[str, Object] = {}
         self.claims: dict[tuple[str, str], Object] = {}
         self.nodes: dict[str, Object] = {"node-1": {"metadata": {"name": "node-1", "uid": "node-uid"}}}
+        self.events: dict[str, Object] = {}
+        self.refuses: dict[str, int] = {}  # statuses by request, such as "POST /api/v1/namespaces/default/events"
         self.token = ""
         self.conflicts = 0  # so many writes are answered with 409
         self.requests: list[str] = []
@@ -111,9 +113,13 @@ class ApiServer:
                 url = urlsplit(request.target.decode())
                 query = {key: values[0] for key, values in parse_qs(url.query).items()}
                 method, path = request.method.decode(), unquote(url.path)
+                kind = dict(request.headers).get(b"content-type", b"").decode()
+                assert not body or kind == f"application/{'merge-patch+' if method == 'PATCH' else ''}json"
                 self.requests.append(f"{'WATCH' if 'watch' in query else method} {path}")
                 try:
                     self._authenticate(dict(request.headers))
+                    if status := self.refuses.get(f"{method} {path}"):
+                        raise Refusal(status, "no")
                     if "watch" in query:
                         await self._watch(connection, writer, int(query["resourceVersion"]))
                         return
@@ -155,6 +161,8 @@ class ApiServer:
         if path == GROUP and self.versions:
             return {"versions": [{"groupVersion": f"resource.k8s.io/{v}", "version": v} for v in self.versions]}
         match path.split("/")[1:]:
+            case ["api", "v1", "namespaces", "default", "events", *names]:
+                return self._event(method, names[0] if names else "", json.loads(body))
             case ["api", "v1", "nodes", name] if name in self.nodes:
                 return self.nodes[name]
             case ["apis", "resource.k8s.io", version, "resourceclaims"] if version in self.versions:
@@ -169,6 +177,21 @@ class ApiServer:
                 )
                 return self._slices(method, names[0] if names else "", json.loads(body) if body else {}, version)
         raise Refusal(404, "the server could not find the requested resource")
+
+    def _event(self, method: str, name: str, body: Object) -> Object:
+        if method == "PATCH":
+            if name not in self.events:
+                raise Refusal(404, "not found")
+            return _merge(self.events[name], body)
+        name = body["metadata"]["name"]
+        assert body["metadata"]["namespace"] == "default"  # as for all that has no namespace
+        assert "eventTime" not in body  # with it, much more would be checked
+        assert len(name) <= 253
+        assert len(body["message"]) <= 1024
+        if name in self.events:
+            raise Refusal(409, f'events "{name}" already exists')
+        self.events[name] = body
+        return body
 
     def _slices(self, method: str, name: str, body: Object, version: str) -> Object:
         if method == "GET":
@@ -245,6 +268,16 @@ class ApiServer:
                 await self._happened.wait()
         finally:
             self._watches.discard(writer)
+
+
+def _merge(into: Object, patch: Object) -> Object:
+    """RFC 7386."""
+    for key, value in patch.items():
+        if value is None:
+            into.pop(key, None)
+        else:
+            into[key] = _merge(into.get(key) or {}, value) if isinstance(value, dict) else value
+    return into
 
 
 def _too_long(value: Object) -> bool:
