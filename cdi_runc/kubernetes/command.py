@@ -1,6 +1,7 @@
 """cdi-node, the program that offers a node's CDI devices to Kubernetes for as long as it runs.
 
-SIGTERM ends it and leaves all as it is, since another instance may come; SIGUSR1 withdraws everything first.
+SIGTERM ends it and leaves all as it is, since another instance may come, unless its DaemonSet is being removed. SIGUSR1
+withdraws everything first.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ async def _until_signalled(node: Node) -> None:
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()
-    elif signalled.result():
-        await node.withdraw()
+    else:
+        leaving = asyncio.ensure_future(node.leave(signalled.result()))
+        await asyncio.wait([serving, leaving], return_when=asyncio.FIRST_COMPLETED)
+        await end([leaving])
     await end([serving])
 
 
@@ -93,6 +96,14 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("NODE_NAME") or platform.node().lower(),
         metavar="NAME",
         help="this node's name in the cluster (%(default)s)",
+    )
+    parser.add_argument(
+        "--label-node", action="store_true", help="label the node cdi-runc/devices=ready while all is registered"
+    )
+    parser.add_argument(
+        "--daemon-set",
+        metavar="NAMESPACE/NAME",
+        help="withdraw all at SIGTERM if this DaemonSet is being removed; else only at SIGUSR1",
     )
     parser.add_argument("--host-root", default="/", metavar="DIR", help="where the host's root is (%(default)s)")
     parser.add_argument("--listen", metavar="[HOST:]PORT", help="serve /readyz, /healthz and /metrics there")

@@ -52,6 +52,7 @@ class DevicePlugins:
         kubelet_dir: str,
         say: Callable[[str], None],
         refused: Callable[[Iterable[str]], None] = lambda faults: None,
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = os.path.join(kubelet_dir, "device-plugins")
         self.kubelet = os.path.join(self.directory, "kubelet.sock")
@@ -60,6 +61,8 @@ class DevicePlugins:
         self.registrations = 0
         self._say = say
         self._refused = refused  # is told why kinds are no resources, each time that the inventory is another
+        self._moved = moved  # is called when `ready` may have become another
+        self._offered = self._withdrawn = False
         self._told: dict[str, str] = {}
         self._watch: Watch | None = None
         self._broken: asyncio.Future[None] | None = None
@@ -69,7 +72,7 @@ class DevicePlugins:
     @property
     def ready(self) -> bool:
         """Whether the kubelet has all plugins."""
-        return self.plugins.keys() == self.registered
+        return self._offered and self.plugins.keys() == self.registered
 
     async def serve(self, stock: Stock) -> None:
         """Offer what is in stock, until cancelled."""
@@ -89,7 +92,11 @@ class DevicePlugins:
 
     async def _offer_all(self, stock: Stock) -> None:
         async for inventory in stock.follow():
+            if self._withdrawn:
+                return
             await self._offer(inventory)
+            self._offered = True
+            self._moved()
             self._something_happened()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -100,6 +107,7 @@ class DevicePlugins:
 
     async def withdraw(self) -> None:
         """Tell the kubelet that there is nothing any more: before the plugins go for good."""
+        self._withdrawn = True
         for plugin in self.plugins.values():
             plugin.update([])
         await self._parting(list(self.plugins.values()))
@@ -167,12 +175,14 @@ class DevicePlugins:
             await self._register(plugin, os.path.basename(path))
             self.registered.add(plugin.kind)
             self.registrations += 1
+            self._moved()
             self._tell(plugin.kind, "")
             self._say(f"{plugin.resource}: registered with the kubelet, {len(plugin.items)} devices")
             try:
                 yield sockets
             finally:
                 self.registered.discard(plugin.kind)
+                self._moved()
 
     async def _register(self, plugin: Plugin, endpoint: str) -> None:
         request = wire.RegisterRequest(

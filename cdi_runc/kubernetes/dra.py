@@ -40,17 +40,25 @@ SWEEP_TIME = 600.0  # seconds between two looks for claims that are gone
 class Driver:
     """The driver on one node. `registered` is set when the kubelet has taken it."""
 
-    def __init__(self, cluster: Cluster, node: str, kubelet_dir: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        node: str,
+        kubelet_dir: str,
+        say: Callable[[str], None],
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
         self.cluster = cluster
         self.node = node
         self.directory = os.path.join(kubelet_dir, "plugins", DRIVER)
         self.registry = os.path.join(kubelet_dir, "plugins_registry")
-        self.publisher = Publisher(cluster, node, say)
+        self.publisher = Publisher(cluster, node, say, moved)
         self.registered = asyncio.Event()
         self.prepared = self.failed = 0
         self.prepare_seconds = 0.0
         self._state = os.path.join(self.directory, "claims.json")
         self._say = say
+        self._moved = moved  # is called when `ready` may have become another
         self._stock: Stock | None = None
         self._labelled: tuple[Inventory | None, Mapping[str, Item]] = (None, {})
         self._one_at_a_time = asyncio.Lock()
@@ -121,6 +129,7 @@ class Driver:
             else:
                 self._say(f"the kubelet does not take the driver: {status.error}")
                 self.registered.clear()
+            self._moved()
             return registration.RegistrationStatusResponse()
 
         service = "/pluginregistration.Registration"

@@ -12,15 +12,18 @@ from cdi_runc.inventory.ending import end
 from cdi_runc.inventory.stock import Stock
 from cdi_runc.inventory.tree import Tree
 from cdi_runc.kubernetes import metrics
-from cdi_runc.kubernetes.api import Cluster
+from cdi_runc.kubernetes.api import ApiError, Cluster, NoAnswer
 from cdi_runc.kubernetes.credentials import Credentials, has_account, of_account, of_kubeconfig
 from cdi_runc.kubernetes.device_plugins import DevicePlugins
 from cdi_runc.kubernetes.dra import Driver
 from cdi_runc.kubernetes.events import KIND_NOT_OFFERED, SPEC_REFUSED, Events
 from cdi_runc.kubernetes.exposition import Sample
+from cdi_runc.kubernetes.label import LABEL, Label
+from cdi_runc.kubernetes.removal import daemon_set_path, goes_on
 from cdi_runc.kubernetes.turn import turn
 
-LOCK = "plugins/cdi-runc/lock"  # below the kubelet's directory
+LOCK, LABEL_LOCK = "plugins/cdi-runc/lock", "plugins/cdi-runc/label.lock"  # below the kubelet's directory
+LEAVE_TIME = 20.0  # seconds for taking back what we offered; a pod is killed after 30
 
 
 class Node:
@@ -34,13 +37,20 @@ class Node:
         self.cluster: Cluster | None = None  # device plugins need none
         if options.how != "device-plugin" or options.kubeconfig or has_account():
             self.cluster = Cluster(self._credentials)
+        elif options.label_node or options.daemon_set:
+            raise ValueError("--label-node and --daemon-set need a cluster: --kubeconfig, or a pod's service account")
+        self._moved = asyncio.Event()  # set when what is missing may have become something else
         self.events = Events(self.cluster, options.node_name, say) if self.cluster else None
         self.plugins: DevicePlugins | None = None
         if options.how != "dra":
-            self.plugins = DevicePlugins(options.kubelet_dir, say, self._refuse)
+            self.plugins = DevicePlugins(options.kubelet_dir, say, self._refuse, self._moved.set)
         self.driver: Driver | None = None
         if self.cluster and options.how != "device-plugin":
-            self.driver = Driver(self.cluster, options.node_name, options.kubelet_dir, say)
+            self.driver = Driver(self.cluster, options.node_name, options.kubelet_dir, say, self._moved.set)
+        self.label: Label | None = None
+        if self.cluster and options.label_node:
+            self.label = Label(self.cluster, options.node_name, os.path.join(options.kubelet_dir, LABEL_LOCK), say)
+        self.daemon_set = daemon_set_path(options.daemon_set) if options.daemon_set else ""
 
     async def serve(self) -> None:
         """Serve until cancelled. Raises OSError where that is impossible."""
@@ -55,14 +65,34 @@ class Node:
                 jobs.append(self.driver.serve(self.stock))
             if self.events:
                 jobs.append(self.events.keep())
+            if self.label:
+                jobs.append(self.label.keep(self.missing, self._moved))
             await _together(jobs)
 
-    async def withdraw(self) -> None:
-        """Take back all that was offered, before the end."""
-        if self.plugins:
+    async def leave(self, withdraw: bool) -> None:
+        """What has to be done before the end, as far as it can be done in time.
+
+        All that was offered is taken back where somebody wants that, or where this pod's DaemonSet is being removed.
+        """
+        try:
+            await asyncio.wait_for(self._leave(withdraw), LEAVE_TIME)
+        except (asyncio.TimeoutError, TimeoutError):
+            self.say(f"not all is taken back after {LEAVE_TIME:.0f} s; the kubelet removes it later")
+
+    async def _leave(self, withdraw: bool) -> None:
+        if self.cluster and self.daemon_set and not withdraw:
+            withdraw = not await goes_on(self.cluster, self.daemon_set)
+        if self.label:
+            try:
+                await self.label.leave()
+            except (ApiError, NoAnswer) as error:
+                self.say(f"the label {LABEL} stays on this node: {error}")
+        if withdraw and self.plugins:
             await self.plugins.withdraw()
-        if self.driver:
+        if withdraw and self.driver:
             await self.driver.withdraw()
+        if withdraw:
+            self.say("all devices are withdrawn")
 
     def missing(self) -> str:
         """What the cluster does not have of us yet; '' when it has all."""

@@ -26,20 +26,35 @@ TRIES = 5  # to write what somebody else is writing too
 
 
 class Publisher:
-    """Publishes for one node. `published` is whether the cluster has what the inventory says."""
+    """Publishes for one node. `moved` is called when `published` may have become another."""
 
-    def __init__(self, cluster: Cluster, node: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, cluster: Cluster, node: str, say: Callable[[str], None], moved: Callable[[], None] = lambda: None
+    ) -> None:
         self.cluster = cluster
         self.node = node
         self.version = ""
-        self.published = False
+        self._published = False
+        self._withdrawn = False
+        self._writing = asyncio.Lock()
         self._say = say
+        self._moved = moved
         self._told: str = ""
         self._fields = GATED
         self._owner: Object = {}
         self._due = asyncio.Event()
         self._listed = asyncio.Event()
         self._resource_version = ""
+
+    @property
+    def published(self) -> bool:
+        """Whether the cluster has what the inventory says."""
+        return self._published
+
+    @published.setter
+    def published(self, value: bool) -> None:
+        self._published = value
+        self._moved()
 
     async def discover(self) -> str:
         """The best version of the API that the cluster has; waits until it has one."""
@@ -86,20 +101,24 @@ class Publisher:
         """Make the cluster's slices those of the inventory. Raises ApiError and NoAnswer."""
         for attempt in range(TRIES):
             try:
-                while not await self._write(inventory):
-                    pass
+                async with self._writing:
+                    while not self._withdrawn and not await self._write(inventory):
+                        pass
             except ApiError as error:
                 # Somebody else writes too: an instance that takes over from this one, or the kubelet, which deletes.
                 if error.status not in (404, 409) or attempt == TRIES - 1:
                     raise
             else:
-                self.published = True
+                self.published = not self._withdrawn
                 return
 
     async def withdraw(self) -> None:
-        """Delete the slices. Raises ApiError and NoAnswer."""
-        for each in await self._list():
-            await self._delete(each)
+        """Delete the slices, and write none any more. Raises ApiError and NoAnswer."""
+        self._withdrawn = True
+        async with self._writing:
+            for each in await self._list():
+                await self._delete(each)
+        self.published = False
 
     async def _write(self, inventory: Inventory) -> bool:
         """Write what differs. Whether the server kept all of it; if not, there is less to be written."""

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -38,6 +39,7 @@ class ApiServer:
         self.slices: dict[str, Object] = {}
         self.claims: dict[tuple[str, str], Object] = {}
         self.nodes: dict[str, Object] = {"node-1": {"metadata": {"name": "node-1", "uid": "node-uid"}}}
+        self.daemon_sets: dict[str, Object] = {}  # by namespace and name
         self.events: dict[str, Object] = {}
         self.refuses: dict[str, int] = {}  # statuses by request, such as "POST /api/v1/namespaces/default/events"
         self.token = ""
@@ -66,6 +68,13 @@ class ApiServer:
         """For a client."""
         return Credentials("127.0.0.1", self.port, False, token=self.token)
 
+    def kubeconfig(self, path: Path) -> Path:
+        """The same in a file, for a process."""
+        cluster = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{self.port}"}}
+        context = {"name": "c", "context": {"cluster": "c"}}
+        path.write_text(json.dumps({"current-context": "c", "contexts": [context], "clusters": [cluster]}))
+        return path
+
     def devices(self) -> dict[str, Object]:
         """What a scheduler sees: the devices of the newest generation, if that is complete."""
         newest = max((each["spec"]["pool"]["generation"] for each in self.slices.values()), default=0)
@@ -73,6 +82,11 @@ class ApiServer:
         if not pool or len(pool) != pool[0]["pool"]["resourceSliceCount"]:
             return {}
         return {device["name"]: device for spec in pool for device in spec.get("devices") or ()}
+
+    def label(self, node: str = "node-1") -> str | None:
+        """The node's label of ours."""
+        found: str | None = self.nodes[node]["metadata"].get("labels", {}).get("cdi-runc/devices")
+        return found
 
     def kubelet_starts(self) -> None:
         """The kubelet deletes all slices of its node."""
@@ -164,7 +178,11 @@ class ApiServer:
             case ["api", "v1", "namespaces", "default", "events", *names]:
                 return self._event(method, names[0] if names else "", json.loads(body))
             case ["api", "v1", "nodes", name] if name in self.nodes:
-                return self.nodes[name]
+                return _merge(self.nodes[name], json.loads(body)) if method == "PATCH" else self.nodes[name]
+            case ["apis", "apps", "v1", "namespaces", namespace, "daemonsets", name] if (
+                f"{namespace}/{name}" in self.daemon_sets
+            ):
+                return self.daemon_sets[f"{namespace}/{name}"]
             case ["apis", "resource.k8s.io", version, "resourceclaims"] if version in self.versions:
                 return {"items": list(self.claims.values())}
             case ["apis", "resource.k8s.io", version, "namespaces", namespace, "resourceclaims", name] if (

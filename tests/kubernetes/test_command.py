@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.inventory.conftest import Host
+from tests.kubernetes.cluster import ApiServer
 from tests.kubernetes.kubelet import LIMIT, Kubelet, until
+from tests.kubernetes.plugin_watcher import PluginWatcher
 
 GPU = "vendor.com/gpu"
 PROGRAM = [sys.executable, "-c", "from cdi_runc.kubernetes.command import main; main()"]
@@ -120,6 +122,30 @@ def test_probes_and_prometheus_are_answered(host: Host, kubelet: Kubelet) -> Non
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("removed", [False, True])
+def test_at_sigterm_all_goes_with_its_daemon_set_and_nothing_without(
+    host: Host, kubelet: Kubelet, tmp_path: Path, removed: bool
+) -> None:
+    api, watcher = ApiServer(), PluginWatcher(host.root / "k")
+    api.daemon_sets["gpu/cdi-node"] = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"} if removed else {}}
+
+    async def run() -> str:
+        async with api.running(), kubelet.running(), watcher.running():
+            config = api.kubeconfig(tmp_path / "config")
+            more = ("--node-name=node-1", f"--kubeconfig={config}", "--label-node", "--daemon-set=gpu/cdi-node")
+            async with cdi_node("both", *options(host)[1:], *more) as process:
+                await until(lambda: api.label() == "ready")
+                process.terminate()
+                said = (await asyncio.wait_for(process.communicate(), LIMIT))[1].decode()
+            assert process.returncode == 0
+            assert api.label() is None
+            assert (kubelet.capacity(GPU), len(api.slices)) == (([], 0) if removed else (["0"], 1))
+            return said
+
+    assert ("all devices are withdrawn" in asyncio.run(run())) == removed
+    assert [path for path in (host.root / "k").rglob("*") if path.is_socket()] == []
+
+
 def test_specs_with_faults_are_named_once(host: Host, kubelet: Kubelet) -> None:
     (host.specs / "bad.json").write_text("{")
 
@@ -139,6 +165,8 @@ def test_specs_with_faults_are_named_once(host: Host, kubelet: Kubelet) -> None:
         (["dvice-plugin"], "invalid choice"),
         (["device-plugin", "--listen=x:y"], "invalid literal"),
         (["device-plugin", "--kubelet-dir=/proc/none"], "/proc/none"),
+        (["device-plugin", "--label-node"], "need a cluster: --kubeconfig"),
+        (["dra", "--daemon-set=cdi-node"], "'cdi-node' is not NAMESPACE/NAME of a DaemonSet"),
     ],
 )
 def test_an_error_is_one_line(arguments: list[str], says: str) -> None:

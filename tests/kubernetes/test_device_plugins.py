@@ -214,7 +214,7 @@ def test_a_node_without_specs_is_ready_and_offers_nothing(host: Host) -> None:
 
     async def run() -> None:
         async with node.kubelet.running(), node.plugged() as plugins:
-            assert plugins.ready
+            await until(lambda: plugins.ready)
             host.node("g0")
             host.spec("gpu.json", {"0": ["g0"]})
             await until(lambda: node.kubelet.healthy(GPU) == ["0"])
