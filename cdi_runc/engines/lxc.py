@@ -37,10 +37,17 @@ _ASKS = (
     ' done <"$LXC_CONFIG_FILE"; [ "$asks" ] || exit 0; '
 )
 _IS_THERE = '[ -e "/run/cdi-runc-lxc$LXC_CONFIG_FILE{0}" ] || [ -e "${{LXC_CONFIG_FILE%/*}}/.cdi-runc{0}" ] || exit 0; '
+# Rights alone (shim/lxc/plan.py) need no Python. It tries again, and says why, where the kernel refuses them.
+_RIGHTS = (
+    'f=/run/cdi-runc-lxc$LXC_CONFIG_FILE/start-host; if [ -s "$f" ]; then while IFS=: read -r id kinds group; do'
+    ' case ,$kinds, in *,devices,*) break ;; esac; done <"/proc/$LXC_PID/cgroup"; given=$group;'
+    ' while [ "$given" ] && read -r rule; do echo "$rule" >"/sys/fs/cgroup/devices$group/devices.allow" || given=;'
+    ' done <"$f"; [ ! "$given" ] || exit 0; fi; '
+)
 _CONDITIONS = {
     "pre-start": _ASKS,
     "mount": '[ "$CDI_DEVICES" ] || exit 0; ',
-    "start-host": _IS_THERE.format("/start-host"),
+    "start-host": _IS_THERE.format("/start-host") + _RIGHTS,
     "post-stop": _IS_THERE.format(""),
 }
 

@@ -147,6 +147,14 @@ def test_vendors_hooks_find_the_root_file_system(enabled: Lxc, board: Board) -> 
     assert re.fullmatch(r"/proc/\d+/root", roots[1][1])
 
 
+def test_rights_are_given_where_no_hook_has_to_run(enabled: Lxc, board: Board) -> None:
+    enabled.host.write("/etc/cdi/board.json", board.spec(hooks=[]))
+    enabled.make(ASKS)
+    assert enabled.start().returncode == 0
+    said = enabled.said()
+    assert (said["node"], said["opens"]) == ("1:5", "yes")
+
+
 def test_what_the_config_lacks_is_logged(enabled: Lxc) -> None:
     enabled.make(ASKS)
     assert enabled.start().returncode == 0

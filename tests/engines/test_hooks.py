@@ -104,6 +104,50 @@ def test_before_a_start_only_a_config_that_may_ask_starts_python(
     assert done.stdout.startswith("called") == asks
 
 
+@pytest.mark.parametrize(
+    ("left", "cgroups", "refused", "given", "python"),
+    [
+        (None, "5:devices:/c\n", False, "", False),
+        ("c 1:3 rwm\nc 1:5 r\n", "6:name=systemd:/\n5:devices:/c\n4:cpu:/\n", False, "c 1:3 rwm\nc 1:5 r\n", False),
+        ("c 1:3 rwm\n", "5:cpu,devices:/c\n", False, "c 1:3 rwm\n", False),
+        ("c 1:3 rwm\n", "5:devices:/c\n", True, "", True),  # so that the error is reported
+        ("c 1:3 rwm\n", "0::/c\n", False, "", True),
+        ("", "5:devices:/c\n", False, "", True),  # it has hooks to run
+    ],
+)
+def test_at_start_host_rights_alone_need_no_python(
+    common: Path, tmp_path: Path, left: str | None, cgroups: str, refused: bool, given: str, python: bool
+) -> None:
+    here = found("lxc", common)
+    text = text_of(lxc.LXC.plan(here, NEW, lxc.LXC.runtimes(here))[0])
+    line = next(line for line in text.splitlines() if "start-host" in line).partition(" = ")[2]
+    for path in ("/usr/bin/cdi-runc", "/sys/fs/cgroup/devices", "/run/cdi-runc-lxc", "/proc/$LXC_PID"):
+        assert path in line
+    line = line.replace("/usr/bin/cdi-runc", "/bin/echo called").replace("/proc/$LXC_PID", str(tmp_path))
+    line = line.replace("/run/cdi-runc-lxc", str(tmp_path / "run"))
+    # A file that only grows, as the kernel takes each line by itself.
+    line = line.replace('>"/sys/fs/cgroup/devices', f'>>"{tmp_path}/devices')
+    (tmp_path / "run/c/config").mkdir(parents=True)
+    (tmp_path / "devices/c").mkdir(parents=True)
+    (tmp_path / "cgroup").write_text(cgroups)
+    allow = tmp_path / "devices/c/devices.allow"
+    if refused:
+        allow.mkdir()
+    if left is not None:
+        (tmp_path / "run/c/config/start-host").write_text(left)
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {line}"],
+        env={"LXC_CONFIG_FILE": "/c/config", "LXC_PID": "1"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("called") == python
+    assert (allow.read_text() if allow.is_file() else "") == given
+    assert not (tmp_path / "devices/devices.allow").exists()  # the rights of every container
+
+
 def test_each_system_passes_over_the_others_containers(common: Path, tmp_path: Path) -> None:
     path = tmp_path / "incus/c/lxc.conf"
     path.parent.mkdir(parents=True)

@@ -118,9 +118,9 @@ def _pre_start(container: Container, resolve: "Resolve") -> None:
         container.tell("warning", line)
     bundle = plan.new_bundle(container.config_file, config.root if mapped else 0)
     # Where ids are mapped, LXC forbids no device; and a cgroup of version 2 takes no rule by then.
-    rights = not mapped and bool(_rules(made)) and _has_old_devices_cgroup()
-    busy = rights or not _ON_HOST.isdisjoint(made.get("hooks", {}))
-    plan.write(bundle, {"nodes": nodes, "mapped": mapped}, made, busy)
+    rights = _rules(made) if not mapped and _has_old_devices_cgroup() else []
+    calls_hooks = not _ON_HOST.isdisjoint(made.get("hooks", {}))
+    plan.write(bundle, {"nodes": nodes, "mapped": mapped}, made, rights, calls_hooks)
 
 
 def _nodes(config: "Mapping[str, Any]", groups: "Sequence[Group]", mapped: bool) -> "list[dict[str, Any]]":

@@ -1,5 +1,6 @@
 """OCI hooks run for a container that has no OCI runtime (runtime-spec config.md, "POSIX-platform Hooks")."""
 
+import _signal  # type: ignore[import-not-found]
 import posix
 import time
 
@@ -24,10 +25,14 @@ def state(name: str, status: str, pid: int, bundle: str) -> str:
 
 def run(stage: str, hooks: "Sequence[dict[str, Any]]", state: str) -> None:
     """Run the hooks of a stage one after another. ShimError, with its last words, for the first that fails."""
-    for hook in hooks:
-        status, words = _run(hook, state)
-        if status:
-            raise ShimError(f"hook {stage} {hook['path']}: {status}{words and f': {words}'}")
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])  # _wait waits for this signal
+    try:
+        for hook in hooks:
+            status, words = _run(hook, state, mask)
+            if status:
+                raise ShimError(f"hook {stage} {hook['path']}: {status}{words and f': {words}'}")
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
 
 
 def script(hooks: "Sequence[dict[str, Any]]", state: str) -> str:
@@ -43,8 +48,8 @@ def _quoted(word: str) -> str:
     return "'" + word.replace("'", "'\\''") + "'"
 
 
-def _run(hook: "dict[str, Any]", state: str) -> tuple[str, str]:
-    """Why a hook failed, or '', and what it said last."""
+def _run(hook: "dict[str, Any]", state: str, mask: "set[int]") -> tuple[str, str]:
+    """Why a hook failed, or '', and what it said last. mask: the signals that the hook starts with blocked."""
     given, give = posix.pipe()
     heard, hear = posix.pipe()
     environ = {name: value for name, _, value in (entry.partition("=") for entry in hook.get("env") or ())}
@@ -58,6 +63,7 @@ def _run(hook: "dict[str, Any]", state: str) -> tuple[str, str]:
                 (posix.POSIX_SPAWN_DUP2, hear, 1),
                 (posix.POSIX_SPAWN_DUP2, hear, 2),
             ],
+            setsigmask=mask,
         )
     except OSError as error:
         return f"can't be executed: {error.strerror}", ""
@@ -90,7 +96,7 @@ def _wait(child: int, heard: int, timeout: "float | None") -> tuple[str, bytes]:
         if deadline and time.monotonic() > deadline and not status:
             status = f"not done after {timeout} s"
             posix.kill(child, _SIGKILL)
-        time.sleep(pause)
+        _signal.sigtimedwait([_signal.SIGCHLD], pause)
         pause = min(pause * 1.5, 0.02)
 
 

@@ -12,6 +12,7 @@ from cdi_runc.shim.jsontext import Document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 ROOTS = "/run/cdi-runc-lxc"
@@ -20,7 +21,8 @@ ROOTS = "/run/cdi-runc-lxc"
 _CONFIG = "config.json"
 _PLAN = "plan.json"
 _SAID = "said"
-# Is there if start-host has something to do: the hook's line looks for it, and need not start Python otherwise.
+# Is there if start-host has something to do. Where that is only to give rights, it holds these, a line each: then the
+# hook's line (engines/lxc.py) gives them, and needs no Python. Where it is empty, Python does all.
 _START_HOST = "start-host"
 
 
@@ -43,10 +45,15 @@ def find_bundle(config_file: str) -> str:
     return next((bundle for bundle in _bundles(config_file) if places.exists(f"{bundle}/{_PLAN}")), "")
 
 
-def write(bundle: str, plan: "dict[str, Any]", config: "dict[str, Any]", for_start_host: bool) -> None:
-    """Put the plan and the OCI config into the bundle, the plan last. for_start_host: whether it has anything to do."""
-    if for_start_host:
-        posix.close(posix.open(f"{bundle}/{_START_HOST}", posix.O_WRONLY | posix.O_CREAT | posix.O_CLOEXEC, 0o644))
+def write(
+    bundle: str, plan: "dict[str, Any]", config: "dict[str, Any]", rights: "Sequence[str]", calls_hooks: bool
+) -> None:
+    """Put the plan and the OCI config into the bundle, the plan last.
+
+    rights: the rules for the device cgroup that start-host has to give. calls_hooks: whether it has to run hooks too.
+    """
+    if rights or calls_hooks:
+        _write_text(f"{bundle}/{_START_HOST}", "" if calls_hooks else "".join(f"{rule}\n" for rule in rights))
     write_config(bundle, config)
     _write(f"{bundle}/{_PLAN}", plan)
 
@@ -122,7 +129,11 @@ def _make_directories(path: str) -> None:
 def _write(path: str, data: "dict[str, Any]") -> None:
     document = Document("{}")
     document.value = data
-    text = document.text().encode("ascii")
+    _write_text(path, document.text())
+
+
+def _write_text(path: str, content: str) -> None:
+    text = content.encode("ascii")
     temporary = f"{path}.{posix.getpid()}"
     descriptor = posix.open(temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644)
     posix.fchmod(descriptor, 0o644)

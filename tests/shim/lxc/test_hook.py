@@ -141,23 +141,32 @@ def test_pre_start_leaves_a_plan(lxc: Lxc, tmp_path: Path) -> None:
     assert lxc.logged() == [("info", f"pre-start: {GPU} is asked for")]
 
 
+RIGHT = "c 1:3 rwm\n"
+
+
 @pytest.mark.parametrize(
-    ("edits", "lines", "busy"),
+    ("edits", "lines", "left"),
     [
-        ({"env": ["A=b"]}, [], False),
-        ({"deviceNodes": [{"path": "/dev/null"}]}, [], True),
-        ({"deviceNodes": [{"path": "/dev/null"}]}, ["lxc.idmap = u 0 0 65536"], False),
-        *(({"hooks": [{"hookName": name, "path": "/x"}]}, [], True) for name in ("prestart", "createRuntime")),
-        ({"hooks": [{"hookName": "poststart", "path": "/x"}]}, ["lxc.idmap = u 0 0 65536"], True),
-        *(({"hooks": [{"hookName": name, "path": "/x"}]}, [], False) for name in ("createContainer", "poststop")),
+        ({"env": ["A=b"]}, [], None),
+        ({"deviceNodes": [{"path": "/dev/null"}]}, [], RIGHT),
+        ({"deviceNodes": [{"path": "/dev/null"}], "hooks": [{"hookName": "createContainer", "path": "/x"}]}, [], RIGHT),
+        ({"deviceNodes": [{"path": "/dev/null"}], "hooks": [{"hookName": "prestart", "path": "/x"}]}, [], ""),
+        ({"deviceNodes": [{"path": "/dev/null"}]}, ["lxc.idmap = u 0 0 65536"], None),
+        *(({"hooks": [{"hookName": name, "path": "/x"}]}, [], "") for name in ("prestart", "createRuntime")),
+        ({"hooks": [{"hookName": "poststart", "path": "/x"}]}, ["lxc.idmap = u 0 0 65536"], ""),
+        *(({"hooks": [{"hookName": name, "path": "/x"}]}, [], None) for name in ("createContainer", "poststop")),
     ],
 )
-def test_start_host_is_needed_for_rights_and_hooks(lxc: Lxc, edits: Any, lines: list[str], busy: bool) -> None:
+def test_start_host_is_needed_for_rights_and_hooks_and_needs_python_for_hooks(
+    lxc: Lxc, monkeypatch: pytest.MonkeyPatch, edits: Any, lines: list[str], left: str | None
+) -> None:
+    monkeypatch.setattr(hook, "_has_old_devices_cgroup", lambda: True)
     lxc.edits = edits
     lxc.asks(*lines)
     assert lxc("pre-start") == 0
     assert lxc.bundle
-    assert (lxc.bundle / "start-host").exists() == busy
+    file = lxc.bundle / "start-host"
+    assert (file.read_text() if file.exists() else None) == left
 
 
 MAPPED = "lxc.idmap = u 0 0 65536"

@@ -16,7 +16,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_bundle_is_found_once_it_has_a_plan(config: str) -> None:
     bundle = plan.new_bundle(config, 0)
     assert plan.find_bundle(config) == ""
-    plan.write(bundle, {"nodes": []}, {"root": {"path": "/r"}}, for_start_host=True)
+    plan.write(bundle, {"nodes": []}, {"root": {"path": "/r"}}, ["c 1:3 r"], calls_hooks=True)
     assert plan.find_bundle(config) == bundle
     assert (plan.read(bundle), plan.read_config(bundle)) == ({"nodes": []}, {"root": {"path": "/r"}})
     assert Path(bundle, "start-host").exists()
@@ -24,7 +24,7 @@ def test_a_bundle_is_found_once_it_has_a_plan(config: str) -> None:
 
 def test_nothing_is_left(config: str, tmp_path: Path) -> None:
     bundle = plan.new_bundle(config, 0)
-    plan.write(bundle, {}, {}, for_start_host=True)
+    plan.write(bundle, {}, {}, ["c 1:3 r"], calls_hooks=False)
     plan.remove(bundle)
     assert list((tmp_path / "roots").iterdir()) == []
 
