@@ -64,11 +64,11 @@ class Host:
         """Whether the host's PATH has this command."""
         return self.run("sh", "-c", 'command -v "$0"', command).returncode == 0
 
-    def version(self, *argv: str) -> tuple[int, int]:
-        """What a command says of its version: the first two numbers with a point between them."""
-        found = re.search(r"(\d+)\.(\d+)", self.run(*argv).stdout)
+    def version(self, *argv: str) -> tuple[int, ...]:
+        """What a command says of its version: the first numbers with points between them, two or three."""
+        found = re.search(r"\d+\.\d+(\.\d+)?", self.run(*argv).stdout)
         assert found, argv
-        return int(found[1]), int(found[2])
+        return tuple(map(int, found[0].split(".")))
 
     def run(
         self, *argv: str, timeout: float = 60, env: Mapping[str, str] | None = None, stdin: str = ""

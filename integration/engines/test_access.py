@@ -141,7 +141,7 @@ def test_the_cri_of_containerd(containerd: Containerd, kubelet: Any, access: Acc
     access.check(container, "annotation", "cdi.k8s.io/test", names)
     assert (decisions[pod]["allowed"], decisions[pod]["reason"]) == (False, "a pod's sandbox gets no devices")
     kubelet.stop_pod(pod)
-    if containerd.version >= (1, 7):  # the CRI's own field, and containerd's own CDI
+    if containerd.has_cdi:  # the CRI's own field, and containerd's own CDI
         pod = kubelet.run_pod(handler="runc")
         native = kubelet.start(pod, ["sleep", "600"], devices=[OLDER])
         assert (native in access.holders(), native in access.decisions()) == (True, False)
