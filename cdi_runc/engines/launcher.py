@@ -7,6 +7,7 @@ goes into a two-line script of our own.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -93,6 +94,15 @@ def is_ours(path: str) -> bool:
     """Whether a runtime's path is one of our launchers, or a script of ours around one."""
     name = os.path.basename(os.path.realpath(path))
     return name.startswith("cdi-") or path.startswith(os.path.join(journal.state_directory(), "bin/"))
+
+
+def interpreters(path: str) -> list[str]:
+    """The Pythons that are written into a launcher; none if it can't be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return re.findall(r"^_cdi_(?:python|full)='(/[^']+)'", file.read(), re.MULTILINE)
+    except OSError:
+        return []
 
 
 def missing_runtime(wraps: str) -> list[str]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from cdi_runc.ctl.output import counted
+from cdi_runc.ctl.why.host import Host
+from cdi_runc.ctl.why.result import Result
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import EngineError
 from cdi_runc.inventory.inventory import DEVICE_PLUGIN, DRA, SERVE
-
-if TYPE_CHECKING:
-    from cdi_runc.ctl.why.health import Host
-from cdi_runc.ctl.why.result import Result
 
 KUBELET = "/var/lib/kubelet"
 _ENGINES = ("containerd", "crio")

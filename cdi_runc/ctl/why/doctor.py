@@ -8,7 +8,8 @@ import click
 
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, painted, printable
-from cdi_runc.ctl.why.health import Host, examine
+from cdi_runc.ctl.why.health import examine
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.ctl.why.result import Result
 
 

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 
 import cdi_runc
-from cdi_runc.ctl.why.health import Host, interpreters
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.ctl.why.result import Level, Result
 from cdi_runc.engines import NAMES, images, launcher
 from cdi_runc.engines import engine as engine_of
@@ -16,8 +16,8 @@ from cdi_runc.engines.engine import EngineError
 from cdi_runc.host import places, policy, snapshot, trust
 
 
-def asking_images(host: Host) -> Iterator[Result]:
-    """The engines that know cdi-runc and hand the annotations of images on to it."""
+def images_cannot_ask(host: Host) -> Iterator[Result]:
+    """Only users ask for devices: no engine that knows cdi-runc hands the annotations of images on to it."""
     requests = host.settings["requests"]
     for name in NAMES:
         if not requests["annotations"] or not images.hands_on(name):
@@ -35,8 +35,8 @@ def asking_images(host: Host) -> Iterator[Result]:
             yield Result("warning", "engines", images.warning(found), images.remedy(host.options.config_path))
 
 
-def unusable_policy(host: Host) -> Iterator[Result]:
-    """What is wrong with policy.yaml, so that no container gets a device; and the rules that can never decide."""
+def policy_usable(host: Host) -> Iterator[Result]:
+    """The policy can be read, or else no container gets a device; and each of its rules can decide."""
     path = policy.path_beside(host.options.config_path)
     found = policy.read(path)
     if found["fault"] and not trust.why_not(path):  # which the next check says
@@ -45,8 +45,8 @@ def unusable_policy(host: Host) -> Iterator[Result]:
         yield Result("warning", "policy", line, f"edit {path}")
 
 
-def untrusted_files(host: Host) -> Iterator[Result]:
-    """What other users may write, of everything that root executes or reads."""
+def files_protected(host: Host) -> Iterator[Result]:
+    """Only root may write what root executes or believes."""
     level: Level = "problem" if host.settings["trust"] == "strict" else "warning"
     config = host.options.config_path
     of_policy = trust.why_not(policy.path_beside(config))
@@ -85,7 +85,7 @@ def _programs(host: Host) -> Iterator[str]:
     except EngineError:
         return  # which another check says
     yield path
-    yield from interpreters(os.path.realpath(path))
+    yield from launcher.interpreters(path)
     library = os.path.dirname(cdi_runc.__file__)
     for directory, _, names in os.walk(library):
         yield directory

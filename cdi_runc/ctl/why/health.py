@@ -8,60 +8,27 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cached_property
-from typing import Any
 
 from cdi_runc import __version__
-from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.output import counted
 from cdi_runc.ctl.why.cluster import devices_reach_pods
+from cdi_runc.ctl.why.guard import files_protected, images_cannot_ask, policy_usable
 from cdi_runc.ctl.why.handover import runtime_behind
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.ctl.why.nomad import nomad_finds_plugin, nomad_tasks_can_ask
 from cdi_runc.ctl.why.registered import engines_know_us, registrations_hold, registrations_readable
 from cdi_runc.ctl.why.result import Result
 from cdi_runc.ctl.why.runtime import hooks_have_env, no_edits_dropped
-from cdi_runc.engines import journal, launcher, records
+from cdi_runc.engines import launcher
 from cdi_runc.engines.ask import ask
 from cdi_runc.engines.engine import EngineError
 from cdi_runc.host import snapshot
-from cdi_runc.host.known import SpecFiles
 from cdi_runc.shim.errors import ShimError
-
-
-class Host:
-    """This host, as cdictl was asked to look at it. What several checks need is found out once."""
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """What cdi-runc is set to, `fault` among it."""
-        from cdi_runc.host import settings
-
-        found = settings.read(self.options.config_path)
-        return found | {"spec-dirs": list(self.options.spec_dirs or found["spec-dirs"])}
-
-    @cached_property
-    def files(self) -> SpecFiles:
-        """What the spec files say."""
-        from cdi_runc.host import trust
-
-        return SpecFiles(trust.registry(self.settings), self.settings, self.options.config_path)
-
-    @cached_property
-    def registrations(self) -> list[records.Registration]:
-        """What `cdictl engine enable` did here; nothing if the record of it is damaged."""
-        try:
-            return records.registrations(journal.state_directory())
-        except EngineError:
-            return []
 
 
 def settings_usable(host: Host) -> Iterator[Result]:
@@ -101,20 +68,6 @@ def specs_fresh(host: Host) -> Iterator[Result]:
 
     for finding in outdated(host.files.registry.specs, host.options):
         yield Result("warning", "specs", finding.text, finding.mend, finding.fix)
-
-
-def policy_usable(host: Host) -> Iterator[Result]:
-    """The policy can be read, and each of its rules can decide."""
-    from cdi_runc.ctl.why.guard import unusable_policy
-
-    yield from unusable_policy(host)
-
-
-def files_protected(host: Host) -> Iterator[Result]:
-    """Only root may write what root believes or executes."""
-    from cdi_runc.ctl.why.guard import untrusted_files
-
-    yield from untrusted_files(host)
 
 
 def launcher_works(host: Host) -> Iterator[Result]:
@@ -183,13 +136,6 @@ def runtime_there(host: Host) -> Iterator[Result]:
             yield Result("warning" if others else "problem", "runtime", f"{fault}{hint}", f"install {name}")
         else:
             yield Result("ok", "runtime", f"{name} is {found}")
-
-
-def images_cannot_ask(host: Host) -> Iterator[Result]:
-    """Only users ask for devices, not the authors of images."""
-    from cdi_runc.ctl.why.guard import asking_images
-
-    yield from asking_images(host)
 
 
 def last_refusal(host: Host) -> Iterator[Result]:
@@ -279,14 +225,9 @@ def _can_be_loaded(frozen: str) -> bool:
     return True
 
 
-def interpreters(path: str) -> list[str]:
-    """The Pythons that are written into a launcher."""
-    return re.findall(r"^_cdi_(?:python|full)='(/[^']+)'", _read(os.path.realpath(path)) or "", re.MULTILINE)
-
-
 def _interpreters(path: str) -> Iterator[Result]:
     """The Pythons that the launcher has written into it are still there."""
-    for python in interpreters(path):
+    for python in launcher.interpreters(path):
         if not os.access(python, os.X_OK):
             yield Result("problem", "cdi-runc", f"its interpreter {python} is gone", "install cdi-runc again")
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.ctl.why.result import Result
 from cdi_runc.engines import docker, nomad
 from cdi_runc.engines.engine import MARKER_MOUNTS, EngineError, NotInstalled
 from cdi_runc.engines.nomad_files import Agent
-
-if TYPE_CHECKING:
-    from cdi_runc.ctl.why.health import Host
 
 _ENABLE = "cdictl engine enable nomad"
 

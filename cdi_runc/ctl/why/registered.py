@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.ctl.why.result import Level, Result
 from cdi_runc.engines import NAMES, PLUGINS, journal, launcher, records
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import MARKER_MOUNTS, Engine, EngineError, Found, NotInstalled
-
-if TYPE_CHECKING:
-    from cdi_runc.ctl.why.health import Host
 
 
 def registrations_readable(host: Host) -> Iterator[Result]:

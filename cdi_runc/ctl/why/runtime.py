@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cdi_runc.ctl.specs.check.practice import hook_without_env
 from cdi_runc.ctl.why.handover import runtime_behind
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.ctl.why.result import Result
 from cdi_runc.engines.ask import ask, version
 from cdi_runc.engines.engine import EngineError
 from cdi_runc.shim.dropped import dropped, features_of
 from cdi_runc.shim.errors import ShimError
-
-if TYPE_CHECKING:
-    from cdi_runc.ctl.why.health import Host
 
 _SAFE_RUNC = (1, 3)  # gives a hook without env an empty one
 

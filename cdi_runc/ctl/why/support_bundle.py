@@ -21,7 +21,8 @@ from cdi_runc.cdi._files import read_file, replace_file
 from cdi_runc.ctl.about import versions
 from cdi_runc.ctl.look.files import dir_row, spec_rows
 from cdi_runc.ctl.options import Options
-from cdi_runc.ctl.why.health import Host, examine
+from cdi_runc.ctl.why.health import examine
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.engines.ask import ask
 from cdi_runc.engines.engine import EngineError
 

@@ -10,7 +10,7 @@ import pytest
 
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.why import cluster
-from cdi_runc.ctl.why.health import Host
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.engines.engine import NotInstalled
 from tests.kubernetes.pod_resources import Kubelet
 

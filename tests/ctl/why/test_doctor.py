@@ -12,8 +12,8 @@ import pytest
 
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.why import doctor as command
-from cdi_runc.ctl.why import health, registered
-from cdi_runc.ctl.why.health import Host
+from cdi_runc.ctl.why import guard, health, registered
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.ctl.why.result import Result
 from cdi_runc.ctl.why.runtime import hooks_have_env, no_edits_dropped
 from cdi_runc.engines import journal
@@ -64,7 +64,7 @@ def test_no_specs_at_all(tmp_path: Path) -> None:
 
 
 def _of_specs(host: Host, spec_dir: Path) -> list[Result]:
-    return [result for result in health.files_protected(host) if str(spec_dir) in result.text]
+    return [result for result in guard.files_protected(host) if str(spec_dir) in result.text]
 
 
 def test_a_spec_that_anyone_may_write_is_mended(host: Host, spec_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_what_root_executes_or_believes_is_roots(
     files[which].chmod(0o777)
     config = Path(host.options.config_path)
     config.write_text(config.read_text().replace("}", ', "trust": "strict"}'))
-    assert [(result.level, result.mend) for result in health.files_protected(host)] == [
+    assert [(result.level, result.mend) for result in guard.files_protected(host)] == [
         ("problem", f"chmod go-w {files[which]}")
     ]
 

@@ -6,7 +6,7 @@ import pytest
 
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.why import guard
-from cdi_runc.ctl.why.health import Host
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.engines import launcher, records
 from cdi_runc.engines.engine import Found, Runtimes
 from cdi_runc.host import places
@@ -36,7 +36,7 @@ def test_images_that_can_ask(
     monkeypatch.setattr(guard, "NAMES", ("docker", "podman"))
     monkeypatch.setattr(guard, "engine_of", lambda name: Podman(version))
     monkeypatch.setattr(launcher, "is_ours", lambda path: path == "/usr/bin/cdi-runc")
-    found = list(guard.asking_images(Host(Options(config=str(tmp_path / "config.yaml")))))
+    found = list(guard.images_cannot_ask(Host(Options(config=str(tmp_path / "config.yaml")))))
     assert [(result.level, "annotations: []" in result.mend) for result in found] == [("warning", True)] * warned
 
 
@@ -61,7 +61,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]
 
 
 def untrusted(directory: Path) -> Iterable[tuple[str, str]]:
-    found = guard.untrusted_files(Host(Options(config=str(directory / "config.yaml"))))
+    found = guard.files_protected(Host(Options(config=str(directory / "config.yaml"))))
     return [(result.level, result.text) for result in found]
 
 
@@ -98,12 +98,12 @@ def test_a_policy_that_others_may_write_is_said_once_with_what_mends_it(
     path.write_text("rules: []\n")
     path.chmod(0o666)
     host = Host(Options(config=str(tmp_path / "config.yaml")))
-    assert list(guard.unusable_policy(host)) == []
-    (found,) = guard.untrusted_files(host)
+    assert list(guard.policy_usable(host)) == []
+    (found,) = guard.files_protected(host)
     assert (found.level, found.mend) == ("problem", f"chmod go-w {path}")
     assert found.fix
     found.fix()
-    assert [result.level for result in (*guard.unusable_policy(host), *guard.untrusted_files(host))] == ["ok"]
+    assert [result.level for result in (*guard.policy_usable(host), *guard.files_protected(host))] == ["ok"]
 
 
 @pytest.mark.parametrize(
@@ -123,5 +123,5 @@ def test_a_policy_that_is_not_as_it_was_meant(tmp_path: Path, policy: str | None
     if policy is not None:
         (tmp_path / "policy.yaml").write_text(policy)
         (tmp_path / "policy.yaml").chmod(0o644)
-    found = list(guard.unusable_policy(Host(Options(config=str(tmp_path / "config.yaml")))))
+    found = list(guard.policy_usable(Host(Options(config=str(tmp_path / "config.yaml")))))
     assert [(result.level, words in result.text) for result in found] == [(level, True)] * bool(level)

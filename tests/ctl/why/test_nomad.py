@@ -9,7 +9,7 @@ import pytest
 
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.why import nomad as checks
-from cdi_runc.ctl.why.health import Host
+from cdi_runc.ctl.why.host import Host
 from cdi_runc.ctl.why.result import Result
 from cdi_runc.engines import docker, nomad, nomad_files
 from cdi_runc.engines.engine import Found, NotInstalled, Runtimes
