@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,43 +12,14 @@ import click
 from cdi_runc import parse_spec
 from cdi_runc.ctl.options import Options, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data, echo_folded, echo_table, painted, printable
+from cdi_runc.ctl.specs.look import DONE, Look, Place, taken
 from cdi_runc.generate.changes import changes
-from cdi_runc.generate.collection import Recipes, recipes
-from cdi_runc.generate.files import OUTPUT_DIRECTORY, Step, has_file_of_ours, old_spec, steps, take
-from cdi_runc.generate.recipe import Recipe
-from cdi_runc.generate.specs import Generated, chosen, generated, has_gids
+from cdi_runc.generate.collection import recipes
+from cdi_runc.generate.files import OUTPUT_DIRECTORY, Step, old_spec
+from cdi_runc.generate.specs import Generated
 from cdi_runc.generate.text import device_nodes, document
 from cdi_runc.generate.tree import Tree
 from cdi_runc.host.missing import nearest
-
-_DONE = {"write": "written", "remove": "removed"}
-
-
-@dataclass(frozen=True)
-class Look:
-    """One look at a host: its recipes, why some are not used, the specs, and the changes to files."""
-
-    known: Recipes
-    left: dict[str, str]
-    made: list[Generated]
-    steps: list[Step]
-
-    @property
-    def lines(self) -> list[str]:
-        """What people should know."""
-        used = [str(note) for one in self.made for note in one.notes]
-        broken = [f"{name}: {fault}" for name, fault in self.known.faults.items()]
-        refused = [f"{step.path}: {step.reason}" for step in self.steps if step.action == "refuse"]
-        return [*dict.fromkeys([*broken, *used, *refused])]
-
-    @property
-    def yielding(self) -> list[str]:
-        """The kinds that are left to others."""
-        unused = [f"{name} is not used: {why}" for name, why in self.left.items()]
-        left = {step.kind: step.reason for step in self.steps if step.action == "leave"}
-        return unused + [
-            f"{one.kind}: left to another file: {left[one.kind]}" for one in self.made if one.kind in left and one.spec
-        ]
 
 
 def complete_word(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
@@ -68,7 +38,7 @@ def complete_explained(ctx: click.Context, option: click.Parameter, incomplete: 
         look = Place(ctx.find_object(Options) or Options(), ctx.params.get("root") or "/", None).look([kind])
     except click.ClickException:
         return []
-    return [name for name in _names(look) if name.startswith(incomplete)]
+    return [name for name in look.names if name.startswith(incomplete)]
 
 
 @click.command()
@@ -135,45 +105,6 @@ def _only_one(modes: Sequence[str]) -> str:
     return "".join(modes)
 
 
-class Place:
-    """The host to look at, and the directories of its spec files."""
-
-    def __init__(self, options: Options, root: str, output_dir: str | None) -> None:
-        self.options, self.root, self.output_dir = options, root, output_dir
-
-    def look(self, words: Sequence[str]) -> Look:
-        """Look at it now. Raises ClickException for a word that is no recipe and no kind."""
-        tree = Tree(self.root)
-        known = recipes(tree)
-        directory = self.output_dir or (OUTPUT_DIRECTORY if self.root == "/" else tree.place(OUTPUT_DIRECTORY))
-        try:
-            used, left = chosen(known, words, tree, lambda kind: has_file_of_ours(kind, directory))
-        except LookupError as word:
-            raise click.ClickException(_unknown(str(word.args[0]), known)) from None
-        made = self._generated(used, tree)
-        return Look(known, left, made, steps(made, directory, self._spec_dirs(tree), others_too=not words))
-
-    def _generated(self, used: Sequence[Recipe], tree: Tree) -> list[Generated]:
-        """The specs, with groups only where all engines of this host can read them."""
-        made = generated(used, tree, gids=self.root == "/")
-        kinds = {one.kind for one in made if one.spec and has_gids(one.spec)}
-        if not kinds:
-            return made
-        from cdi_runc.ctl.specs.engine_gids import engines_take_gids
-
-        if engines_take_gids():
-            return made
-        again = {one.kind: one for one in generated([recipe for recipe in used if recipe.kind in kinds], tree)}
-        return [again.get(one.kind, one) for one in made]
-
-    def _spec_dirs(self, tree: Tree) -> list[str]:
-        if self.options.spec_dirs:
-            return list(self.options.spec_dirs)
-        kept = self.options.fresh_snapshot()
-        directories = (kept.settings if kept else self.options.settings())["spec-dirs"]
-        return list(directories) if self.root == "/" else [tree.place(directory) for directory in directories]
-
-
 def show(look: Look, words: Sequence[str], output: str) -> None:
     """Print the specs themselves, or a table of them."""
     specs = [one.spec for one in look.made if one.spec]
@@ -194,7 +125,7 @@ def files(look: Look, mode: str, output: str) -> int:
     faults = [*look.known.faults]
     rows = []
     for step in look.steps:
-        fault = _taken(step) if mode == "write" else ""
+        fault = taken(step) if mode == "write" else ""
         faults += [fault] * bool(fault)
         # To compare the specs takes longer than to make them.
         rows.append(_data(step, fault, compared=output != "table" or mode == "check"))
@@ -208,26 +139,6 @@ def files(look: Look, mode: str, output: str) -> int:
     stale = any(step.action in ("write", "remove") for step in look.steps)
     refused = any(step.action == "refuse" for step in look.steps)
     return 1 if faults or refused or (stale and mode == "check") else 0
-
-
-def written(look: Look) -> list[str]:
-    """Write the files, and say what was written. Returns what could not be written."""
-    faults = []
-    for step in look.steps:
-        fault = _taken(step)
-        faults += [fault] * bool(fault)
-        if not fault and step.action in ("write", "remove"):
-            click.echo(f"{step.path}: {_DONE[step.action]}")
-    return faults
-
-
-def _taken(step: Step) -> str:
-    """Why a step could not be done; '' if it was."""
-    try:
-        take(step)
-    except OSError as fault:
-        return f"{step.path}: cannot be {_DONE[step.action]}: {fault.strerror or fault}"
-    return ""
 
 
 def _data(step: Step, fault: str, *, compared: bool) -> dict[str, Any]:
@@ -253,7 +164,7 @@ def _say(step: Step, row: dict[str, Any], mode: str) -> None:
             style = {"+": "added", "-": "removed"}.get(line[:1])
             click.echo(painted(printable(line.rstrip("\n")), style) if style else printable(line.rstrip("\n")))
     elif step.action in ("write", "remove"):
-        verb = _DONE[step.action] if mode == "write" else "stale" if step.old else "missing"
+        verb = DONE[step.action] if mode == "write" else "stale" if step.old else "missing"
         click.echo(f"{step.path}: {verb}{f', since {step.reason}' if step.reason else ''}")
         if mode == "check":
             for line in row["changes"]:
@@ -286,10 +197,10 @@ def _explain(place: Place, words: Sequence[str], name: str, output: str) -> None
     look = place.look(words)
     told = explained(name, look.known, look.left, look.made, look.steps)
     if not told:
-        raise click.ClickException(f"no recipe has anything to do with {name!r}{nearest(name, _names(look))}")
+        raise click.ClickException(f"no recipe has anything to do with {name!r}{nearest(name, look.names)}")
     known = {each_name for each in told for each_name in each.get("names", ())}
     if "=" in name and known and name not in known:
-        echo_aside(f"no device is called {name}{nearest(name, _names(look))}")
+        echo_aside(f"no device is called {name}{nearest(name, look.names)}")
     if output != "table":
         echo_data({"explained": told}, output)
         return
@@ -298,17 +209,3 @@ def _explain(place: Place, words: Sequence[str], name: str, output: str) -> None
             click.echo()
         for heading, text in lines(each):
             echo_folded(f"{painted(f'{heading:<8}', 'faint')} {printable(text)}", 9)
-
-
-def _names(look: Look) -> list[str]:
-    kinds = [f"{one.kind}={name}" for one in look.made for each in one.devices for name in each.names]
-    return [*kinds, *look.known.known]
-
-
-def _unknown(word: str, known: Recipes) -> str:
-    if word in known.faults:
-        return f"the recipe {word} is broken: {known.faults[word]}"
-    if word in known.off:
-        return f"the recipe {word} is turned off by the empty file {known.off[word]}"
-    names = [name for recipe in known.known.values() for name in (recipe.name, recipe.kind)]
-    return f"there is no recipe and no kind {word!r}{nearest(word, names)} (cdictl recipes lists them)"

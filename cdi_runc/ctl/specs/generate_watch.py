@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from cdi_runc import CDIError
 from cdi_runc.ctl.output import echo_aside
+from cdi_runc.ctl.specs.look import DONE, Look, Place, taken
 from cdi_runc.generate import uevents
 from cdi_runc.generate.udev import subsystems
 from cdi_runc.host.errors import SettingsError
 
-if TYPE_CHECKING:
-    from cdi_runc.ctl.specs.generate import Place
-
 
 def watch(place: Place, words: Sequence[str]) -> None:
     """Write the files now, and again after each change, until interrupted. No line is printed twice."""
-    from cdi_runc.ctl.specs.generate import written
-
     try:
         listener = uevents.listen()
     except OSError as fault:
@@ -32,7 +27,7 @@ def watch(place: Place, words: Sequence[str]) -> None:
         while True:
             try:
                 look = place.look(words)
-                lines = [*look.lines, *written(look)]
+                lines = [*look.lines, *_written(look)]
                 events = subsystems(recipe for one in look.made for recipe in one.recipes)
             except (click.ClickException, CDIError, SettingsError, OSError) as fault:
                 lines = [fault.format_message() if isinstance(fault, click.ClickException) else str(fault)]
@@ -41,3 +36,14 @@ def watch(place: Place, words: Sequence[str]) -> None:
                     echo_aside(line)
             said = lines
             uevents.wait(listener, events)
+
+
+def _written(look: Look) -> list[str]:
+    """Write the files, and say what was written. Returns what could not be written."""
+    faults = []
+    for step in look.steps:
+        fault = taken(step)
+        faults += [fault] * bool(fault)
+        if not fault and step.action in ("write", "remove"):
+            click.echo(f"{step.path}: {DONE[step.action]}")
+    return faults

@@ -57,7 +57,7 @@ def is_ours(path: str) -> bool:
 
 
 def _steps(directory: str, options: Options) -> list[Step]:
-    from cdi_runc.ctl.specs.generate import Place
+    from cdi_runc.ctl.specs.look import Place
 
     return Place(options, "/", directory).look(()).steps
 
