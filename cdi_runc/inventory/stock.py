@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
 from cdi_runc.cdi.errors import CDIError
 from cdi_runc.cdi.registry import DEFAULT_SPEC_DIRS, Registry, spec_files
-from cdi_runc.inventory.inventory import Inventory, take
+from cdi_runc.inventory.catalogue import Catalogue, catalogue
+from cdi_runc.inventory.inventory import Inventory
+from cdi_runc.inventory.looking import take
 from cdi_runc.inventory.tree import Tree
 from cdi_runc.inventory.watching import Watch
 
@@ -18,16 +21,25 @@ if TYPE_CHECKING:
 
 SETTLE = 0.1  # seconds from the first sign of a change until we look: an installer writes many files at once
 AGAIN = 30.0  # seconds until we look without a sign, for what inotify does not tell: /sys, targets of links
+REST = 2000  # times as long as a look takes until the next one: many devices take no more of the CPU than few
 
 
 class Stock:
-    """What this node has to hand out. `inventory` is the latest; `registry` is what the spec files say."""
+    """What this node has to hand out. `inventory` is the latest.
 
-    def __init__(self, spec_dirs: Iterable[str] = DEFAULT_SPEC_DIRS, tree: Tree | None = None) -> None:
+    `with_specs` is for who needs more of the specs: then `registry` has them. It takes much memory.
+    """
+
+    def __init__(
+        self, spec_dirs: Iterable[str] = DEFAULT_SPEC_DIRS, tree: Tree | None = None, with_specs: bool = False
+    ) -> None:
         self.tree = tree or Tree()
         self.spec_dirs = tuple(spec_dirs)
         self.inventory = Inventory()
+        self.catalogue = Catalogue()
         self.registry = Registry([])
+        self._with_specs = with_specs
+        self._took = 0.0
         self._read: Signature | None = None
         self._number = 0
         self._sign = asyncio.Event()
@@ -41,10 +53,10 @@ class Stock:
             while True:
                 self._sign.clear()
                 # What happened before a directory was watched was not seen, so look at it again.
-                while watch.follow(self.spec_dirs, self.inventory.paths):
+                while watch.follow(self.spec_dirs, self.catalogue.paths()):
                     self.look()
                 # Not wait_for: before Python 3.12 it can swallow the cancellation.
-                timer = asyncio.get_running_loop().call_later(AGAIN, self._sign.set)
+                timer = asyncio.get_running_loop().call_later(self.pause, self._sign.set)
                 await self._sign.wait()
                 timer.cancel()
                 await asyncio.sleep(SETTLE)
@@ -52,18 +64,32 @@ class Stock:
         finally:
             watch.close()
 
+    @property
+    def pause(self) -> float:
+        """Seconds until we look without a sign."""
+        return max(AGAIN, REST * self._took)
+
     def look(self) -> None:
         """Take the inventory now. Spec files are read only where one has changed."""
         signature = self._signature()
         if signature != self._read:
-            self.registry = Registry([self._here(directory) for directory in self.spec_dirs])
+            self._read_specs()
             self._read = signature
-        inventory = take(self.registry, self.tree, self.inventory)
+        started = time.process_time()
+        inventory = take(self.catalogue, self.tree, self.inventory)
+        self._took = time.process_time() - started
         if inventory != self.inventory:
             self.inventory = inventory
             self._number += 1
             self._new.set()
             self._new = asyncio.Event()
+
+    def _read_specs(self) -> None:
+        self.catalogue, self.registry = Catalogue(), Registry([])  # not two of each in memory at a time
+        registry = Registry([self._here(directory) for directory in self.spec_dirs])
+        self.catalogue = catalogue(registry, self.tree)
+        if self._with_specs:
+            self.registry = registry
 
     async def follow(self) -> AsyncIterator[Inventory]:
         """The inventory now, and each time that it has changed; one that was replaced unseen is left out."""

@@ -55,8 +55,9 @@ def _of_node(node: str, tree: Tree) -> Iterator[str]:
         info = tree.lstat(node)
     except (OSError, ValueError):
         return
-    kind = "block" if stat.S_ISBLK(info.st_mode) else "char"
-    yield f"{tree.sys}/dev/{kind}/{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
+    kind = "block" if stat.S_ISBLK(info.st_mode) else "char" if stat.S_ISCHR(info.st_mode) else ""
+    if kind:  # a pipe has no number
+        yield f"{tree.sys}/dev/{kind}/{os.major(info.st_rdev)}:{os.minor(info.st_rdev)}"
 
 
 def _numa(path: str, sys: str) -> int | None:

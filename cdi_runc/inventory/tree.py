@@ -64,6 +64,23 @@ class Tree:
         return os.stat(self.real(path))
 
 
+class Glance(Tree):
+    """A tree for one look at it: where a directory is, is found out once."""
+
+    def __init__(self, tree: Tree) -> None:
+        super().__init__(tree.root, tree.sys)
+        self._directories: dict[str, str] = {}
+
+    def real(self, path: str, follow: bool = True) -> str:
+        """As a tree's."""
+        directory, _, name = path.rpartition("/")
+        if follow or not self.root or name in ("", ".", ".."):
+            return super().real(path, follow)
+        if directory not in self._directories:
+            self._directories[directory] = super().real(directory)
+        return f"{self._directories[directory]}/{name}"
+
+
 def _link(path: str) -> str:
     """The target of a link; '' for anything else."""
     try:

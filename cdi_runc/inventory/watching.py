@@ -6,6 +6,7 @@ It costs nothing while nothing happens. Only the names that were asked for count
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -41,10 +42,14 @@ class Watch:
         Whether a directory is watched now that was not before: what happened in it until now was not seen.
         """
         wanted: _Wanted = {}
-        for path in paths:
-            self._want(path, wanted)
+        nearest: dict[str, tuple[str, str]] = {}
+        for path in itertools.chain(paths, spec_dirs):
+            directory, _, name = path.rstrip("/").rpartition("/")
+            if directory not in nearest:
+                nearest[directory] = self._nearest(directory)
+            real, lacking = nearest[directory]
+            wanted.setdefault(real, set()).add(lacking or name)
         for directory in spec_dirs:
-            self._want(directory, wanted)
             real = self._real(directory)
             if os.path.isdir(real):
                 wanted.setdefault(real, set()).add(_SPEC)
@@ -57,14 +62,14 @@ class Watch:
         asyncio.get_running_loop().remove_reader(self._inotify.fileno())
         self._inotify.close()
 
-    def _want(self, path: str, wanted: _Wanted) -> None:
-        """What to look for: the name in its directory, or the first part of the path that is not there."""
-        directory, _, name = path.rstrip("/").rpartition("/")
+    def _nearest(self, directory: str) -> tuple[str, str]:
+        """The nearest directory on the way that is there, and the name in it that is not; '' for none."""
+        lacking = ""
         real = self._real(directory or "/")
         while directory and not os.path.isdir(real):
-            directory, _, name = directory.rpartition("/")
+            directory, _, lacking = directory.rpartition("/")
             real = self._real(directory or "/")
-        wanted.setdefault(real, set()).add(name)
+        return real, lacking
 
     def _real(self, path: str) -> str:
         try:

@@ -138,7 +138,7 @@ class Plugin:
     def _look(self) -> Stock | None:
         """The stock as it is now. Not before somebody asks: two of an agent's three starts ask for no devices."""
         if self._config and not self._stock:
-            self._stock = Stock(self._config.spec_dirs)
+            self._stock = Stock(self._config.spec_dirs, with_specs=self._config.mode == "edits")
             self._update(self._stock.inventory)
             self._keeping = asyncio.create_task(self._keep(self._stock))
             self._keeping.add_done_callback(self._ended)

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from cdi_runc.inventory.inventory import Inventory, take
+from cdi_runc.inventory.catalogue import catalogue
+from cdi_runc.inventory.inventory import Inventory
+from cdi_runc.inventory.looking import take
 from cdi_runc.inventory.tree import Tree
 
 
@@ -47,7 +49,7 @@ class Host:
         """The inventory of the host now."""
         from cdi_runc import Registry
 
-        return take(Registry([str(self.specs)]), self.tree, before)
+        return take(catalogue(Registry([str(self.specs)]), self.tree), self.tree, before or Inventory())
 
 
 def edits(device: Any) -> dict[str, Any]:

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from cdi_runc import Registry
+from cdi_runc.inventory.catalogue import catalogue
 from cdi_runc.inventory.inventory import WITHOUT_HARDWARE, Inventory
+from cdi_runc.inventory.looking import take
 from tests.inventory.conftest import Host
 
 
@@ -134,4 +137,14 @@ def test_a_device_of_two_files_is_sick(host: Host) -> None:
 
 def test_the_paths_that_matter_are_known(host: Host) -> None:
     host.spec("a.json", {"0": ["g0"]}, containerEdits={"mounts": [{"hostPath": "/lib/x", "containerPath": "/x"}]})
-    assert host.take().paths == {"/dev/g0", "/lib/x"}
+    assert set(catalogue(Registry([str(host.specs)]), host.tree).paths()) == {"/dev/g0", "/lib/x"}
+
+
+def test_what_is_as_before_is_the_same_object(host: Host) -> None:
+    host.node("g0")
+    host.spec("a.json", {"0": ["g0"], "1": ["g1"]})
+    read = catalogue(Registry([str(host.specs)]), host.tree)
+    before = take(read, host.tree, Inventory())
+    after = take(read, host.tree, before)
+    assert [item.fault != "" for item in before] == [False, True]
+    assert all(old is new for old, new in zip(before, after, strict=True))

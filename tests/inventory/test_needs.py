@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cdi_runc.inventory.needs import missing, needed
+from cdi_runc.inventory.needs import missing, needs
 from cdi_runc.inventory.tree import Tree
 from tests.inventory.conftest import Host
 
@@ -33,7 +33,7 @@ NUMBERS = {"major": os.major(NULL), "minor": os.minor(NULL)}
     ],
 )
 def test_device_nodes(node: Any, fault: str) -> None:
-    assert missing({"deviceNodes": [node]}, Tree()) == fault
+    assert missing(needs({"deviceNodes": [node]}), Tree()) == fault
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_device_nodes(node: Any, fault: str) -> None:
 def test_mounts_and_hooks(edits: Any, fault: str, host: Host) -> None:
     host.program("/lib/a.so", 0o644)
     host.program("/bin/hook")
-    assert missing(edits, host.tree) == fault
+    assert missing(needs(edits), host.tree) == fault
 
 
 def test_all_paths_that_are_needed_are_known() -> None:
@@ -69,4 +69,4 @@ def test_all_paths_that_are_needed_are_known() -> None:
         "mounts": [{"hostPath": "/lib/x", "containerPath": "/x"}],
         "hooks": [{"hookName": "poststop", "path": "/bin/y"}],
     }
-    assert list(needed(edits)) == ["/dev/a", "/dev/c", "/lib/x", "/bin/y"]
+    assert [need.path for need in needs(edits)] == ["/dev/a", "/dev/c", "/lib/x", "/bin/y"]

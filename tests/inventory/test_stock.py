@@ -101,9 +101,9 @@ def test_nothing_is_read_again_while_nothing_changes(host: Host) -> None:
 
     async def scenario() -> bool:
         stock = Stock(["/etc/cdi"], host.tree)
-        before = stock.registry
+        before = stock.catalogue
         stock.look()
-        return stock.registry is before
+        return stock.catalogue is before
 
     assert asyncio.run(scenario())
 
@@ -141,3 +141,15 @@ def test_who_follows_late_gets_the_latest_alone(host: Host) -> None:
         return [*seen, faults(await asyncio.wait_for(inventories.__anext__(), LIMIT))]
 
     assert asyncio.run(scenario()) == [{"0": True}, {}]
+
+
+def test_the_more_there_is_to_look_at_the_less_often_we_look(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pauses() -> list[float]:
+        stock = Stock(["/etc/cdi"], host.tree)
+        short = stock.pause
+        clock = iter([1.0, 1.5])
+        monkeypatch.setattr("time.process_time", lambda: next(clock))
+        stock.look()
+        return [short, stock.pause]
+
+    assert asyncio.run(pauses()) == [30.0, 1000.0]
