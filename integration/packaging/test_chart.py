@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,27 +70,83 @@ def test_what_offers_devices_is_as_this_kubernetes_wants_it(version: str, tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+EVENTS, ITSELF = ("default", "events", "create patch"), ("cdi-runc", "daemonsets", "get")
+LABEL, OWNER = ("", "nodes", "patch"), ("", "nodes", "get")
+CLAIMS = ("", "resourceclaims", "get list")
+SLICES = ("", "resourceslices", "get list watch create update delete")
+
+
 @pytest.mark.parametrize(
-    ("values", "how", "rights"),
+    ("values", "how", "rights", "policies"),
     [
-        ("devicePlugin=true", "device-plugin", set()),
-        ("dra=true", "dra", {"nodes", "resourceclaims", "resourceslices"}),
-        ("devicePlugin=true,dra=true", "both", {"nodes", "resourceclaims", "resourceslices"}),
+        ("devicePlugin=true", "device-plugin", {LABEL}, {"cdi-node-label"}),
+        ("devicePlugin=true,nodeLabel=false", "device-plugin", set(), set()),
+        ("dra=true", "dra", {LABEL, OWNER, CLAIMS, SLICES}, {"cdi-node", "cdi-node-label"}),
+        ("dra=true,nodeLabel=false", "dra", {OWNER, CLAIMS, SLICES}, {"cdi-node"}),
+        ("devicePlugin=true,dra=true", "both", {LABEL, OWNER, CLAIMS, SLICES}, {"cdi-node", "cdi-node-label"}),
     ],
 )
-def test_devices_are_offered_as_the_values_say_and_with_no_more_rights(values: str, how: str, rights: set[str]) -> None:
-    documents = rendered(f"--set={values}")
+def test_devices_are_offered_as_the_values_say_and_with_no_more_rights(
+    values: str, how: str, rights: set[tuple[str, str, str]], policies: set[str]
+) -> None:
+    documents = rendered(f"--set={values}", "--kube-version=1.30.0", f"--api-versions={POLICY}")
+    pod = pod_of(documents, "cdi-node")
+    command = pod["containers"][0]["command"]
+    assert command[:2] == ["/cdi-node", how]
+    assert ("--label-node" in command) == (LABEL in rights)
+    assert "--daemon-set=cdi-runc/cdi-node" in command
+    assert set(rights_of(documents, "cdi-node")) == rights | {EVENTS, ITSELF}
+    bound = {each["spec"]["policyName"] for each in documents if each["kind"] == "ValidatingAdmissionPolicyBinding"} - {
+        "cdi-runc"
+    }
+    assert bound == policies | {"cdi-node-events"}
+    assert {("ValidatingAdmissionPolicy", name) for name in bound} <= names(documents)
+    writable = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if not mount.get("readOnly")]
+    assert all(path.startswith("/var/lib/kubelet/") for path in writable)
+
+
+def pod_of(documents: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The pod of a DaemonSet."""
     [pod] = [
         document["spec"]["template"]["spec"]
         for document in documents
-        if (document["kind"], document["metadata"]["name"]) == ("DaemonSet", "cdi-node")
+        if (document["kind"], document["metadata"]["name"]) == ("DaemonSet", name)
     ]
-    assert pod["containers"][0]["command"][:2] == ["/cdi-node", how]
-    assert pod["automountServiceAccountToken"] == bool(rights)
-    roles = [each for each in documents if each["kind"] == "ClusterRole" and each["metadata"]["name"] == "cdi-node"]
-    assert {resource for role in roles for rule in role["rules"] for resource in rule["resources"]} == rights
-    writable = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"] if not mount.get("readOnly")]
-    assert all(path.startswith("/var/lib/kubelet/") for path in writable)
+    return dict(pod)
+
+
+def rights_of(documents: list[dict[str, Any]], account: str) -> Iterator[tuple[str, str, str]]:
+    """Namespace ('' for all), resource and verbs of what a service account may do."""
+    roles = {
+        (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each.get("rules", [])
+        for each in documents
+    }
+    for binding in documents:
+        if binding["kind"] in ("RoleBinding", "ClusterRoleBinding") and binding["subjects"][0]["name"] == account:
+            namespace = binding["metadata"].get("namespace", "")
+            for rule in roles[binding["roleRef"]["kind"], namespace, binding["roleRef"]["name"]]:
+                for resource in rule["resources"]:
+                    yield namespace, resource, " ".join(rule["verbs"])
+
+
+@pytest.mark.parametrize(
+    ("values", "daemon_sets"),
+    [("generate=true", ["cdi-runc"]), ("dra=true", ["cdi-node", "cdi-runc"])],
+)
+def test_before_all_else_goes_the_daemon_sets_go(values: str, daemon_sets: list[str]) -> None:
+    documents = rendered(f"--set={values}")
+    [job] = [document for document in documents if document["kind"] == "Job"]
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["/in-cluster", "cleanup"]
+    assert {"name": "DAEMONSETS", "value": " ".join(daemon_sets)} in container["env"]
+    [rule] = next(
+        each["rules"] for each in documents if (each["kind"], each["metadata"]["name"]) == ("Role", "cdi-runc-cleanup")
+    )
+    assert rule["resourceNames"] == daemon_sets
+    hooks = {
+        each["metadata"]["name"] for each in documents if "helm.sh/hook" in each["metadata"].get("annotations", {})
+    }
+    assert hooks == {"cdi-runc-cleanup"}
 
 
 def test_the_manifests_are_made_from_the_chart(tmp_path: Path) -> None:
@@ -112,6 +169,7 @@ def test_kustomize_gives_what_helm_gives_and_a_namespace() -> None:
     [
         ("engine=docker", "engine"),
         ("kubeletRequests=perhaps", "kubeletRequests"),
+        ("nodeLabel=maybe", "nodeLabel"),
         ("image.repo=example.com/cdi-runc", "additional properties 'repo' not allowed"),
         ("image.repository=", "/image/repository"),
         ("image.repository=example.com/cdi-runc:1", "/image/repository"),

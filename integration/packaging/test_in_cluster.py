@@ -27,6 +27,7 @@ from integration.packaging.test_image import CDICTL, ON_HOST
 
 NODE = "/api/v1/nodes/node-1"
 DAEMONSET = "/apis/apps/v1/namespaces/gpu/daemonsets/cdi-runc"
+DEVICES = "/apis/apps/v1/namespaces/gpu/daemonsets/cdi-node"
 CONFIG = SETTINGS.replace("  enable_cdi = {enable_cdi}\n", "")
 
 # Podman's own limits take CAP_SYS_RESOURCE. The API server is in the test, on 127.0.0.1.
@@ -77,6 +78,8 @@ class ApiServer:
             f"PATCH {NODE}": [(200, {})],
             f"GET {DAEMONSET}": [STAYS],
             f"DELETE {DAEMONSET}": [STAYS],
+            f"GET {DEVICES}": [ENDS],
+            f"DELETE {DEVICES}": [STAYS],
         }
 
         class Handler(BaseHTTPRequestHandler):
@@ -284,3 +287,13 @@ def test_cleanup_returns_when_the_daemonset_is_gone(pods: Pods, times: int) -> N
     assert (delete.method, delete.path, delete.body["propagationPolicy"]) == ("DELETE", DAEMONSET, "Foreground")
     assert others == [Request("GET", DAEMONSET)] * (times + 1 if times else 0)
     assert "cdi-runc is gone from all nodes" in pods.log.read_text()
+
+
+def test_cleanup_waits_for_each_of_the_daemonsets(pods: Pods) -> None:
+    pods.api.answer(f"GET {DEVICES}", ENDS, GONE)
+    pods.api.answer(f"GET {DAEMONSET}", GONE)
+    assert pods.start("cleanup", DAEMONSETS="cdi-node cdi-runc").wait(90) == 0
+    asked = [(request.method, request.path) for request in pods.api.asked]
+    both = [DEVICES, DAEMONSET]
+    assert asked == [*(("DELETE", path) for path in both), *(("GET", path) for path in both), ("GET", DEVICES)]
+    assert "waiting for the nodes of cdi-node: 0" in pods.log.read_text()

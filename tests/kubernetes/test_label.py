@@ -82,11 +82,21 @@ def test_it_comes_with_the_registration_and_goes_with_the_end(play: Play) -> Non
         await until(lambda: api.label() == "ready")
         one.ready()
         await one.label.leave()
-        one.ready(False)
-        one.ready()
-        await asyncio.sleep(0)
         assert api.label() is None
         assert api.requests == [PATCH] * 2
+
+    play(scene)
+
+
+def test_one_that_gets_ready_while_it_leaves_writes_no_label(play: Play) -> None:
+    async def scene(api: ApiServer, start: Callable[[], Instance]) -> None:
+        one = start()
+        await until(lambda: one.label._lock >= 0)
+        await one.label.leave()
+        one.ready()
+        await until(lambda: not one._moved.is_set())
+        async with one.label._writing:  # after it has written, if it does
+            assert api.label() is None
 
     play(scene)
 

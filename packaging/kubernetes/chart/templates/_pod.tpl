@@ -26,3 +26,14 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{- define "for-cdi-node" -}}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ index . 0 }}
+  name: cdi-node
+subjects:
+  - kind: ServiceAccount
+    name: cdi-node
+    namespace: {{ index . 1 }}
+{{- end }}
