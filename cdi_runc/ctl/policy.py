@@ -17,7 +17,7 @@ from cdi_runc.host import policy as policy_file
 from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.decision import from_kubelet, together, why_refused
 from cdi_runc.shim.errors import ShimError
-from cdi_runc.shim.policy import BUNDLES, NAMES, Container, judged
+from cdi_runc.shim.policy import BUNDLES, HOOKED, NAMES, Container, judged
 from cdi_runc.shim.requests import Request, requested
 
 if TYPE_CHECKING:
@@ -78,14 +78,14 @@ def show(options: Options, output: str) -> None:
 @policy.command()
 @click.argument("bundle", metavar="[BUNDLE]", required=False, type=click.Path(exists=True))
 @click.option("--device", "devices", multiple=True, metavar="NAME", shell_complete=complete_device, help="Asked for.")
-@click.option("--namespace", metavar="NAME", help="The pod's namespace.")
+@click.option("--namespace", metavar="NAME", help="The pod's namespace, or Incus's project.")
 @click.option("--pod", metavar="NAME", help="The pod's name.")
-@click.option("--container", metavar="NAME", help="The container's name in the pod.")
+@click.option("--container", metavar="NAME", help="The container's name in the pod, or LXC's or Incus's name for it.")
 @click.option("--image", metavar="NAME", help="The image's name.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label of the pod.")
 @click.option("--uid", type=int, help="The user id of its process.")
 @click.option("--user-namespace", is_flag=True, help="It has a user namespace.")
-@click.option("--through", default="annotation", type=click.Choice(THROUGH), help="How it asks.")
+@click.option("--through", type=click.Choice(THROUGH), help="How it asks (default: as is usual with the engine).")
 @click.option("--command", default="create", type=click.Choice(["create", "run", "restore"]), help="The command.")
 @click.option(
     "--runtime",
@@ -94,7 +94,7 @@ def show(options: Options, output: str) -> None:
     shell_complete=_complete_runtime,
     help="The real runtime's name.",
 )
-@click.option("--engine", type=click.Choice(list(MARKS)), help="The engine.")
+@click.option("--engine", type=click.Choice([*MARKS, *HOOKED]), help="The engine.")
 @output_option("table", "json", "yaml")
 @click.pass_obj
 def test(options: Options, /, bundle: str | None, devices: tuple[str, ...], output: str, **what_if: Any) -> None:
@@ -109,13 +109,15 @@ def test(options: Options, /, bundle: str | None, devices: tuple[str, ...], outp
         parse_qualified_name(name)
     config = _config(bundle, what_if)
     sources = known.settings["requests"]
-    requests = [Request(name, what_if["through"], "") for name in devices]
+    hooked = what_if["engine"] in HOOKED
+    requests = [Request(name, what_if["through"] or ("hook" if hooked else "annotation"), "") for name in devices]
     if not requests:
         given = from_kubelet(config, what_if["command"], known, echo_aside)
         requests = together(requested(config, sources), given)
     if not requests:
         raise click.UsageError("no device is asked for: give --device, or a BUNDLE that asks for one")
-    container = Container(config, what_if["command"], what_if["runtime"], _place(bundle, what_if["engine"]))
+    runtime = what_if["engine"] if hooked else what_if["runtime"]
+    container = Container(config, what_if["command"], runtime, _place(bundle, what_if["engine"]))
     reason = why_refused(config, what_if["command"], known.settings)
     verdicts = [{"device": request.name, **_verdict(request, container, known.rules, reason)} for request in requests]
     if output != "table":

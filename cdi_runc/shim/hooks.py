@@ -43,16 +43,15 @@ def _of_lxc(container: "Container", asked: str, known: "Known") -> "Sequence[Gro
         container.tell("warning", line)
 
     requests: list[Request] = []
+    config = hook.config_of(container.system, container.name)
 
     def decides() -> "Decision":
         requests.extend(hook.requests(asked))
-        for request in requests:
-            request.through = "hook"  # and no variable that an image could set
-        return decide({}, "create", known, requests, runtime=container.system)
+        return decide(config, "create", known, requests, runtime=container.system)
 
     call = Call()
     call.command, call.container, call.config = "create", container.name, container.config_file
-    decision = recorded(decides, call, {}, known, container.system, warn, requests)
+    decision = recorded(decides, call, config, known, container.system, warn, requests)
     for note in decision.notes:
         warn(note)
     return decision.groups

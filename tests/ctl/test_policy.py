@@ -75,14 +75,33 @@ def test_what_if(cdictl: Cdictl, settings: Path, args: list[str], status: int, s
     assert result.stdout.startswith(said)
 
 
-@pytest.mark.parametrize("engine", ["docker", "podman", "containerd", "crio"])
+@pytest.mark.parametrize("engine", ["docker", "podman", "containerd", "crio", "lxc", "incus"])
 def test_what_if_an_engine_asks(cdictl: Cdictl, settings: Path, engine: str) -> None:
     policy = settings.parent / "policy.yaml"
     policy.write_text(f"rules:\n- {{action: deny, match: {{engine: {engine}}}}}\n")
     policy.chmod(0o644)
-    for other in ("docker", "podman", "containerd", "crio"):
+    for other in ("docker", "podman", "containerd", "crio", "lxc", "incus"):
         args = ["policy", "test", "--device", "vendor.com/gpu=0", "--engine", other]
         assert cdictl("--config", settings, *args).exit_code == (1 if other == engine else 0)
+
+
+@pytest.mark.parametrize(
+    ("match", "args", "status"),
+    [
+        ("through: hook", ["--engine", "lxc"], 1),
+        ("through: hook", ["--engine", "lxc", "--through", "annotation"], 0),
+        ("through: hook", ["--engine", "crio"], 0),
+        ("container: c, namespace: p", ["--engine", "incus", "--container", "c", "--namespace", "p"], 1),
+        ("container: c, namespace: p", ["--engine", "incus", "--container", "c", "--namespace", "q"], 0),
+    ],
+)
+def test_what_if_a_container_of_lxc_or_incus_asks(
+    cdictl: Cdictl, settings: Path, match: str, args: list[str], status: int
+) -> None:
+    policy = settings.parent / "policy.yaml"
+    policy.write_text(f"rules:\n- {{action: deny, match: {{{match}}}}}\n")
+    policy.chmod(0o644)
+    assert cdictl("--config", settings, "policy", "test", "--device", "vendor.com/gpu=0", *args).exit_code == status
 
 
 def test_a_bundle(cdictl: Cdictl, settings: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +12,36 @@ from cdi_runc.cdi.registry import Registry
 from cdi_runc.host import settings
 from cdi_runc.host.known import SpecFiles
 from cdi_runc.host.policy import NONE
-from cdi_runc.shim import hooks
+from cdi_runc.shim import hooks, policy
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.launch import Launch
-from cdi_runc.shim.lxc import plan, record
+from cdi_runc.shim.lxc import hook, plan, record
 
 STAGES = ("pre-start", "mount", "start-host", "post-stop")
 
 
-def launch(hook: str) -> Launch:
-    found = Launch(["boot.py", sys.executable, "/x/cdi-runc", "", "", "", "", "", f"--cdi-hook={hook}"])
+def launch(which: str) -> Launch:
+    found = Launch(["boot.py", sys.executable, "/x/cdi-runc", "", "", "", "", "", f"--cdi-hook={which}"])
     assert found.take_own_options() == ""
     found.environ = {}
     return found
 
 
-@pytest.mark.parametrize("hook", [f"{system}:{stage}" for system in ("lxc", "incus") for stage in STAGES])
-def test_lxc_s_hooks_need_what_lxc_says(hook: str) -> None:
+@pytest.mark.parametrize("which", [f"{system}:{stage}" for system in ("lxc", "incus") for stage in STAGES])
+def test_lxc_s_hooks_need_what_lxc_says(which: str) -> None:
     with pytest.raises(ShimError, match="LXC calls this hook with"):
-        hooks.run(launch(hook), pytest.fail)
+        hooks.run(launch(which), pytest.fail)
 
 
 @pytest.mark.parametrize(
-    "hook",
+    "which",
     ["lxc:none", "lxc", "docker:mount", "docker:precreate", "podman:mount", "podman", "podman:", "incus:precreate"],
 )
-def test_a_hook_that_nobody_calls_is_an_error(hook: str) -> None:
+def test_a_hook_that_nobody_calls_is_an_error(which: str) -> None:
     with pytest.raises(ShimError) as raised:
-        hooks.run(launch(hook), pytest.fail)
+        hooks.run(launch(which), pytest.fail)
     assert str(raised.value) == (
-        f"--cdi-hook={hook}: unknown hook; expected podman:precreate, or lxc: or incus: with one of pre-start, mount,"
+        f"--cdi-hook={which}: unknown hook; expected podman:precreate, or lxc: or incus: with one of pre-start, mount,"
         " start-host, post-stop"
     )
 
@@ -84,11 +85,11 @@ class Machine:
             "audit": f"file:{directory}/audit.log",
         }
 
-    def pre_start(self, asked: str, system: str = "lxc") -> int:
+    def pre_start(self, asked: str, system: str = "lxc", name: str = "c") -> int:
         """The exit status for a container that asks for this."""
         (self.directory / "config").write_text(f"lxc.environment = CDI_DEVICES={asked}\n")
         given = {
-            b"LXC_NAME": b"c",
+            b"LXC_NAME": name.encode(),
             b"LXC_CONFIG_FILE": str(self.directory / "config").encode(),
             b"LXC_ROOTFS_MOUNT": str(self.directory).encode(),
         }
@@ -158,7 +159,25 @@ def test_a_rule_about_the_engine_denies_and_one_notes(machine: Machine) -> None:
     assert machine.audited()[1]["rules"] == {"v.com/c=a": "policy.yaml:1"}
 
 
-def rule(action: str, **match: list[str]) -> dict[str, Any]:
+def test_the_policy_and_audit_know_the_container_and_incus_s_project(machine: Machine) -> None:
+    machine.settings["policy"]["rules"] = [
+        rule("deny", container=[("c",)], namespace=[("tight",)]),
+        rule("audit", container=[("c",)], namespace=[("default",)]),  # which LXC does not have
+    ]
+    assert machine.pre_start("v.com/c=a", "incus", "tight_c") == 1
+    assert machine.pre_start("v.com/c=a", "incus") == 0
+    assert machine.pre_start("v.com/c=a", "lxc") == 0
+    assert [len(machine.warnings(system)) for system in ("incus", "lxc")] == [1, 0]
+    names = [(entry["namespace"], entry["name"]) for entry in machine.audited()]
+    assert names == [("tight", "c"), ("default", "c"), ("", "c")]
+
+
+def test_the_annotations_are_those_that_the_policy_reads() -> None:
+    annotations = hook.config_of("incus", "tight_c")["annotations"]
+    assert annotations == {policy.NAMES["container"][0]: "c", policy.NAMES["namespace"][0]: "tight"}
+
+
+def rule(action: str, **match: Sequence[str | tuple[str, ...]]) -> dict[str, Any]:
     """A rule of a policy, as settings have it."""
     return {"action": action, "match": match, "message": "", "place": "policy.yaml:1", "limits": {}}
 

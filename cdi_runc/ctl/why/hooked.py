@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cdi_runc import CDIError
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.why.story import Case, Level, Step, tell_of_devices
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import EngineError
+from cdi_runc.host.errors import SettingsError
+from cdi_runc.shim.decision import decide
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.lxc import record
 from cdi_runc.shim.lxc.config import LxcConfig
-from cdi_runc.shim.lxc.hook import VARIABLE, names_in
+from cdi_runc.shim.lxc.hook import VARIABLE, config_of, names_in, requests
 
 # Where each system has a container's config. Incus writes it again at each start.
 _CONFIGS = {
@@ -61,10 +65,27 @@ def tell(container: Hooked, options: Options) -> list[Step]:
     if asked:
         steps += _hooks(container)
         try:
-            steps += tell_of_devices(Case(options.spec_files(), asked=names_in(asked)))
+            case = Case(options.spec_files(), asked=names_in(asked))
         except ShimError as fault:
             steps.append(Step("problem", str(fault)))
+        else:
+            steps += [*_decided(container, case, asked), *tell_of_devices(case)]
     return steps + _said(container)
+
+
+def _decided(container: Hooked, case: Case, asked: str) -> Iterator[Step]:
+    """What the policy says of it now."""
+    config = config_of(container.system, container.name)
+    try:
+        decision = decide(config, "create", case.files, requests(asked), runtime=container.system)
+    except (CDIError, SettingsError, ShimError) as fault:
+        if all(case.files.find(name) for name in case.asked):  # else the chapter of the devices tells it
+            yield Step("problem", str(fault))
+        return
+    for name, rule in decision.rules.items():
+        yield Step("ok", f"{name} is allowed by {rule['place']}")
+    for note in decision.notes:
+        yield Step("note", note)
 
 
 def _request(container: Hooked, asked: str) -> Step:

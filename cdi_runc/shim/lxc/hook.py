@@ -33,6 +33,9 @@ VARIABLE = "CDI_DEVICES"
 # Only the administrator writes a container's config, so the settings have no say in it.
 _SOURCES = {"annotations": (), "mounts": None, "env": VARIABLE}
 
+# Two of the annotations that the policy reads. To take them from there would load its code at every start.
+_CONTAINER, _NAMESPACE = "io.kubernetes.cri.container-name", "io.kubernetes.cri.sandbox-namespace"
+
 # `lxc.hook.start` has to name it, since LXC runs no other program in the container before its init.
 START_HOOK = "/dev/.cdi-start"
 
@@ -91,7 +94,22 @@ def run(system: str, stage: str, environ: "Mapping[bytes, bytes]", resolve: "Res
 
 def requests(asked: str) -> "list[Request]":
     """The requests that a value of the variable holds. ShimError where one can't be the name of a device."""
-    return requested({"process": {"env": [f"{VARIABLE}={asked}"]}}, _SOURCES)
+    found = requested({"process": {"env": [f"{VARIABLE}={asked}"]}}, _SOURCES)
+    for request in found:
+        request.through = "hook"  # and no variable that an image could set
+    return found
+
+
+def config_of(system: str, name: str) -> "dict[str, Any]":
+    """A config that tells the policy the container's names, as an engine's annotations do (shim/policy.py).
+
+    Incus calls an instance `PROJECT_INSTANCE` for LXC, and in its project "default" only `INSTANCE`. Neither name may
+    have an underscore (Incus, project names and instance names). The project is the namespace.
+    """
+    if system != "incus":
+        return {"annotations": {_CONTAINER: name}}
+    project, _, instance = name.rpartition("_")
+    return {"annotations": {_CONTAINER: instance, _NAMESPACE: project or "default"}}
 
 
 def names_in(asked: str) -> list[str]:
