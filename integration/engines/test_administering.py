@@ -14,7 +14,6 @@ from integration.engines.host import Host
 from integration.engines.image import FULL_NAME, NAME, make_image
 from integration.engines.kubelet import Kubelet
 from integration.engines.test_containerd import SETTINGS
-from integration.engines.test_registering import STORAGE
 
 HOME = "/opt/administering"
 CONFIG = "/etc/containerd/config.toml"
@@ -340,8 +339,6 @@ def test_a_read_only_file_is_named_and_stops_no_other_engine(host: Host) -> None
 def test_podman_lets_cdi_crun_run_without_cgroups(host: Host) -> None:
     if not (host.has("podman") and host.has("crun")):
         pytest.skip("Podman or crun is not installed (make engines)")
-    host.write("/etc/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}')
-    host.write("/etc/containers/storage.conf", STORAGE)
     podman = Engine(host, "podman")
     podman.cdictl("enable", "--accept-image-annotations", "--runtime-name=cdi-crun", "--wrap=crun")
     archive = make_image(_fresh(host.shared / "podman-image"))
@@ -376,7 +373,7 @@ def test_dockers_own_cdi_is_turned_on_and_off(host: Host) -> None:
     engine.config = ""
     if host.version("dockerd", "--version") < (25, 0):
         said = engine.cdictl("enable", "--native", expect=1).stderr
-        assert "docker 20.10.24 has no CDI of its own (docker has it since 25.0): leave --native out" in said
+        assert " has no CDI of its own (docker has it since 25.0): leave --native out" in said
         return
     host.run_unit("docker", "dockerd", ready="docker version", log=host.shared / "native-dockerd.log")
     archive = make_image(_fresh(host.shared / "native-image"))

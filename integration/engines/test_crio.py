@@ -37,11 +37,6 @@ seccomp_profile = "/etc/crio/seccomp.json" # `crio config` does not tell this
 pause_image = "{IMAGE}"
 pause_command = "" # the image's own
 """
-STORAGE = """[storage]
-driver = "vfs"
-runroot = "/run/containers/storage"
-graphroot = "/var/lib/containers/storage"
-"""
 
 
 class Crio:
@@ -52,8 +47,6 @@ class Crio:
         self.host = host
         self.version = host.version("crio", "--version")
         self.widget = make_widget(host)
-        host.write("/etc/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}')
-        host.write("/etc/containers/storage.conf", STORAGE)
         host.write("/etc/crio/crio.conf", SETTINGS)
         host.write("/etc/crio/seccomp.json", '{"defaultAction": "SCMP_ACT_ALLOW"}')
         host.write("/usr/libexec/crio/runc", RUNC)

@@ -46,14 +46,6 @@ cdi-runc = ["/usr/local/bin/cdi-runc"]
 cdi-crun = ["/usr/local/bin/cdi-crun"]
 """
 
-# vfs asks nothing of the file system below, which is a stack of others here. A plain user's places are his own.
-STORAGE = """
-[storage]
-driver = "vfs"
-runroot = "/run/containers/storage"
-graphroot = "/var/lib/containers/storage"
-"""
-
 KUBE = f"""
 apiVersion: v1
 kind: Pod
@@ -110,8 +102,6 @@ def configured(host: Host, the_widget: Widget) -> Host:
     if host.version("podman", "--version") < (4, 1):
         pytest.skip("this Podman is older than 4.1, the first with CDI and with the pods that are tried here")
     host.write("/etc/containers/containers.conf", SETTINGS)
-    host.write("/etc/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}')
-    host.write("/etc/containers/storage.conf", STORAGE)
     return host
 
 

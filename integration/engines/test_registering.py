@@ -40,12 +40,6 @@ state = "{HOME}/state"
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "native"
 """
-STORAGE = """[storage]
-driver = "vfs"
-runroot = "/run/containers/storage"
-graphroot = "/var/lib/containers/storage"
-"""
-
 # What status says after enable: nobody has restarted containerd yet.
 KNOWN = {
     "docker": "knows it",
@@ -81,8 +75,6 @@ def podman(host: Host) -> Engine:
         pytest.skip("Podman is not installed (make engines)")
     if host.version("podman", "--version") < (4, 1):
         pytest.skip("this Podman is older than 4.1, the oldest that is tried here")
-    host.write("/etc/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}')
-    host.write("/etc/containers/storage.conf", STORAGE)
     return Engine(host, "podman", f"{HOME}/containers.conf", PODMAN)
 
 

@@ -135,7 +135,7 @@ def test_quadlet(host: Host, cdictl: Cdictl, board: Board, podman: list[str]) ->
     words = as_systemd_reads(start.removeprefix("ExecStart="))
     # The same command, without what only a unit can do, and with the probe for the container's own.
     words = [word for word in words if not word.startswith(("--sdnotify", "--cidfile", "--cgroups", "--replace"))]
-    words = [word for word in words if word not in ("-d", "--rm", "--name", "systemd-%N")]
+    words = [word for word in words if word.removeprefix("--name=") not in ("-d", "--rm", "--name", "systemd-%N")]
     words = words[: words.index(f"localhost/{NAME}")]
     shows(host.run(*words, "--rm", f"localhost/{NAME}", "sh", "-c", PROBE))
     assert "prestart" in board.states()
