@@ -152,16 +152,49 @@ def test_before_all_else_goes_the_daemon_sets_go(values: str, daemon_sets: list[
 def test_the_manifests_are_made_from_the_chart(tmp_path: Path) -> None:
     helm = call("helm", "version", "--short").args[0]
     subprocess.run([KUBERNETES / "render", tmp_path], env={**os.environ, "HELM": helm}, check=True, timeout=300)
-    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    made = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.yaml")}
     assert made == {name: (KUBERNETES / "manifests" / name).read_text() for name in made}, "make manifests"
 
 
-def test_kustomize_gives_what_helm_gives_and_a_namespace() -> None:
-    done = call("kubectl", "kustomize", str(KUBERNETES / "manifests"))
+# What a directory of the manifests is, by the values of the chart; and those with which the chart has only the rest.
+MANIFESTS = [
+    ("", "nodeLabel=true", None),
+    ("kubelet-requests", "kubeletRequests=true", None),
+    ("device-plugin", "devicePlugin=true", "devicePlugin=false"),
+    ("dra", "dra=true", "dra=false"),
+    ("both", "devicePlugin=true,dra=true", "dra=false"),
+]
+
+
+@pytest.mark.parametrize(("directory", "values", "without"), MANIFESTS)
+def test_kustomize_gives_what_helm_gives(directory: str, values: str, without: str | None, tmp_path: Path) -> None:
+    done = call("kubectl", "kustomize", str(KUBERNETES / "manifests" / directory))
     assert done.returncode == 0, done.stderr
-    helms = rendered("--no-hooks", "--kube-version=1.30.0", f"--api-versions={POLICY}")
-    documents = list(yaml.safe_load_all(done.stdout))
-    assert names(documents) == names(helms) | {("Namespace", "cdi-runc")}
+    options = ("--no-hooks", "--kube-version=1.30.0", f"--api-versions={POLICY}")
+    rest = rendered(*options, f"--set={without}") if without else []
+    helms = [document for document in rendered(*options, f"--set={values}") if document not in rest]
+    documents = [each for each in yaml.safe_load_all(done.stdout) if each["kind"] != "Namespace"]
+    assert sorted(map(repr, map(by_key, documents))) == sorted(map(repr, map(by_key, helms)))
+    path = tmp_path / "manifests.yaml"
+    path.write_text(done.stdout)
+    command = [str(BIN / "kubernetes-validate"), "--strict", "--kubernetes-version", "1.37", str(path)]
+    valid = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert valid.returncode == 0, valid.stdout + valid.stderr
+
+
+def test_only_the_whole_of_the_manifests_has_the_namespace() -> None:
+    """Who removes one part with kubectl must not remove the others with their namespace."""
+    for directory, *_ in MANIFESTS:
+        done = call("kubectl", "kustomize", str(KUBERNETES / "manifests" / directory))
+        kinds = {kind for kind, _ in names(list(yaml.safe_load_all(done.stdout)))}
+        assert ("Namespace" in kinds) == (directory == "")
+
+
+def by_key(value: Any) -> Any:
+    """The same with all keys in order."""
+    if isinstance(value, dict):
+        return {key: by_key(value[key]) for key in sorted(value)}
+    return [by_key(each) for each in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize(
