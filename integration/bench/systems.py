@@ -89,7 +89,7 @@ def measure(host: Host, rounds: int) -> None:
     print(f"our hooks, nothing asked for: {_more(idle, bare)}")
     most = f"{2 * start + 20:.1f}: two Python starts of {start:.1f}, + 20"
     print(f"our hooks, one device: {_more(rights, bare)} (at most {most})")
-    print(f"our hooks, one device with a createRuntime hook: {_more(asks, bare)}")
+    print(f"our hooks, one device with a createRuntime hook: {_more(asks, bare)} (at most {most})")
 
 
 def _more(case: Case, base: Case) -> str:
