@@ -7,8 +7,9 @@ watch ends, which it does after five to ten minutes: what a watch missed is corr
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import quote, urlencode
 
 from cdi_runc.inventory.ending import end
@@ -116,22 +117,21 @@ class Publisher:
         """Delete the slices, and write none any more. Raises ApiError and NoAnswer."""
         self._withdrawn = True
         async with self._writing:
-            for each in await self._list():
+            for each in await self._list({}):
                 await self._delete(each)
         self.published = False
 
     async def _write(self, inventory: Inventory) -> bool:
         """Write what differs. Whether the server kept all of it; if not, there is less to be written."""
-        wanted = specs(inventory, self.node, self.version, self._fields)
-        found = {each["metadata"]["name"]: each for each in await self._list()}
-        names = [slice_name(number, self.node) for number in range(len(wanted))]
-        generations = {each["spec"]["pool"]["generation"] for each in found.values()}
-        current = names == sorted(found) and len(generations) == 1
-        if current and all(same(spec, found[name]["spec"]) for name, spec in zip(names, wanted, strict=True)):
+        slices = specs(inventory, self.node, self.version, self._fields)
+        wanted = {slice_name(number, self.node): spec for number, spec in enumerate(slices)}
+        found = {each["metadata"]["name"]: each for each in await self._list(wanted)}
+        generations = {each["generation"] for each in found.values()}
+        if wanted.keys() == found.keys() and len(generations) == 1 and all(each["same"] for each in found.values()):
             return True
         generation = max(generations, default=0) + 1
         kept = True
-        for name, spec in zip(names, wanted, strict=True):
+        for name, spec in wanted.items():
             spec = {**spec, "pool": {**spec["pool"], "generation": generation}}
             answer = await self._put(name, spec, found.pop(name, None))
             lost = dropped(spec, answer["spec"])
@@ -158,8 +158,10 @@ class Publisher:
             if error.status != 404:
                 raise
 
-    async def _list(self) -> list[Object]:
-        answer = await self.cluster.call("GET", f"{self._path()}?{urlencode({'fieldSelector': self._selector})}")
+    async def _list(self, wanted: Mapping[str, Object]) -> list[Object]:
+        """The slices that are there, each without its devices, and whether it is as wanted."""
+        path = f"{self._path()}?{urlencode({'fieldSelector': self._selector})}"
+        answer = await self.cluster.call("GET", path, each=functools.partial(_compared, wanted))
         items: list[Object] = answer.get("items") or []
         self._resource_version = answer["metadata"]["resourceVersion"]
         return items
@@ -217,6 +219,18 @@ class Publisher:
         if text != self._told:
             self._told = text
             self._say(text)
+
+
+def _compared(wanted: Mapping[str, Object], each: Object) -> Object:
+    """A slice of a list without its devices, since those of all slices at once take much memory; else what is given."""
+    if not {"metadata", "spec"} <= each.keys():
+        return each
+    name = each["metadata"]["name"]
+    return {
+        "metadata": each["metadata"],
+        "generation": each["spec"]["pool"]["generation"],
+        "same": name in wanted and same(wanted[name], each["spec"]),
+    }
 
 
 def _pauses() -> Iterator[float]:
