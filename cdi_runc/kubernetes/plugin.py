@@ -46,20 +46,19 @@ class Plugin:
         A device that is made of others is left out: this API cannot say that two devices exclude each other.
         """
         self.items = {item.name: item for item in items if not item.parts}
-        devices = [device for item in self.items.values() for device in _devices(item)]
-        answer = wire.ListAndWatchResponse(devices=devices)
-        fits = len(devices)
-        while answer.ByteSize() > MAX_LIST:
-            fits = int(fits * MAX_LIST / answer.ByteSize())
-            answer = wire.ListAndWatchResponse(devices=devices[:fits])
+        answer = wire.ListAndWatchResponse(
+            devices=(device for item in self.items.values() for device in _devices(item))
+        )
+        number = len(answer.devices)
+        while (size := answer.ByteSize()) > MAX_LIST:
+            del answer.devices[int(len(answer.devices) * MAX_LIST / size) :]
+        fits = len(answer.devices)
         if answer != self._list or self._number == 0:
             self._list = answer
             self._number += 1
             self._wake()
-        if fits < len(devices):
-            return (
-                f"{self.resource}: the kubelet takes a list of {fits} at most, so {len(devices) - fits} are not offered"
-            )
+        if fits < number:
+            return f"{self.resource}: the kubelet takes a list of {fits} at most, so {number - fits} are not offered"
         return ""
 
     @property

@@ -27,6 +27,7 @@ from tests.kubernetes.plugin_watcher import PluginWatcher
 
 KIND = "vendor.com/gpu"
 REST = 130.0  # seconds of doing nothing, to see what that costs: longer than from one look without a sign to the next
+SETTLED = 10.0  # seconds before that: the watch of our own changes has the slices compared once more
 
 Row = tuple[str, float, float | None]  # what, how much, the most that is wanted
 
@@ -122,6 +123,7 @@ async def measure(root: Path, devices: int, program: list[str], most: float | No
             yield f"{devices} devices: spec change to the kubelet, s", time.perf_counter() - started, most and 1
             await until(lambda: len(node.api.devices()) == devices + 1)
             yield f"{devices} devices: memory of both, MiB", memory(process), most
+            await asyncio.sleep(SETTLED)
             before = processor(process)
             await asyncio.sleep(rest)
             yield f"{devices} devices: CPU at rest, ms a second", (processor(process) - before) / rest, 1
