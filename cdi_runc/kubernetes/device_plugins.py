@@ -154,9 +154,12 @@ class DevicePlugins:
 
     async def _keep(self, plugin: Plugin) -> None:
         """Serve and register one plugin, again and again."""
-        waits = _pauses()
+        waits, tried = _pauses(), None
         while True:
             kubelet = socket_identity(self.kubelet)  # before the try: it may be another before the pause begins
+            if kubelet != tried:
+                # A new kubelet's socket is there a moment before anybody listens: no reason for a long pause.
+                waits, tried = _pauses(), kubelet
             try:
                 async with self._registered(plugin) as sockets:
                     waits = _pauses()

@@ -23,6 +23,9 @@ from integration.engines.image import make_image
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "etcd", "kubectl", "helm")
 PLACE = os.environ.get("CDI_RUNC_KUBERNETES", "/var/cache/cdi-runc/kubernetes")
 
+# Where the kubelet has the sockets of device plugins, and its own for them.
+DEVICE_PLUGINS = "/var/lib/kubelet/device-plugins"
+
 # A kubelet sets these sysctls, which are the kernel's and would outlast the machine to spoil; here it sets files. And
 # for each size of huge pages it demands a limit, of a cgroup controller that machines without systemd may lack.
 PREPARE = r"""
@@ -63,7 +66,7 @@ class Cluster:
         self._cgroup = f"cdi-runc-cluster-{self._machine_id}"
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._credentials = Credentials(self._directory / "credentials")
-        self._environment = {"KUBECONFIG": self._credentials.kubeconfig("admin")}
+        self._environment = {"KUBECONFIG": self.kubeconfig("admin")}
         try:
             self._bring_up()
         except BaseException:
@@ -87,6 +90,10 @@ class Cluster:
         done = self.host.run("sh", "-c", self._engine.load, str(archive), timeout=120)
         if done.returncode != 0:
             raise RuntimeError(f"{archive} can't be loaded: {done.stderr}")
+
+    def kubeconfig(self, client: str) -> str:
+        """The path of the kubeconfig of `admin` or of a part of the cluster."""
+        return self._credentials.kubeconfig(client)
 
     def close(self) -> None:
         """Ends the machine with all that runs in it, and removes the cgroups that its pods had."""
@@ -122,6 +129,8 @@ class Cluster:
 
     def _start_engine(self) -> None:
         engine = self._engine
+        # As systemd has it. The chart's cdi-node sees by this what is mounted on the host later.
+        self.host.run("mount", "--make-rshared", "/")
         for program in engine.programs:
             self._bring(program)
             self.host.path(f"/usr/local/bin/{program}").symlink_to(self._path(program))
@@ -140,7 +149,11 @@ class Cluster:
         path = "/var/lib/kubelet/config.yaml"
         config = parts.kubelet_config(self._credentials, self._engine.socket, f"/{self._cgroup}")
         self.host.write(path, json.dumps(config))
-        self._start(*parts.kubelet(self._credentials, path))
+        version = self.host.version(self._path("kubelet"), "--version")
+        program, *options = parts.kubelet(self._credentials, path, self._engine.socket, version)
+        # A unit, since it is restarted when it is killed, as on a node with systemd.
+        ready = f"test -S {DEVICE_PLUGINS}/kubelet.sock"
+        self.host.run_unit(program, self._path(program), *options, ready=ready, log=self._log(program))
 
     def _start(self, program: str, *args: str) -> None:
         self._daemons[program] = self.host.start(self._path(program), *args, log=self._log(program))
@@ -151,7 +164,7 @@ class Cluster:
         while (said := self._run("kubectl", *args)).returncode != 0:
             ended = [name for name, daemon in self._daemons.items() if daemon.poll() is not None]
             if ended or time.monotonic() > deadline:
-                logs = "\n".join(self._end_of(name) for name in ended or self._daemons)
+                logs = "\n".join(self._end_of(name) for name in ended or self._logs())
                 raise RuntimeError(f"the cluster does not come up: {said.stderr}{logs}")
             time.sleep(0.1)
 
@@ -169,6 +182,9 @@ class Cluster:
 
     def _log(self, name: str) -> Path:
         return self._directory / f"{name}.log"
+
+    def _logs(self) -> list[str]:
+        return sorted(path.stem for path in self._directory.glob("*.log"))
 
     def _end_of(self, name: str) -> str:
         return "\n".join([f"{name} says last:", *self._log(name).read_text().splitlines()[-10:]])

@@ -86,9 +86,12 @@ def scheduler(credentials: Credentials) -> list[str]:
     ]
 
 
-def kubelet(credentials: Credentials, config: str) -> list[str]:
+def kubelet(credentials: Credentials, config: str, engine: str, version: tuple[int, ...]) -> list[str]:
+    # From 1.27 on the file says where the engine is, and these options go.
+    of_engine = ["--container-runtime=remote", f"--container-runtime-endpoint={engine}"] if version < (1, 27) else []
     return [
         "kubelet",
+        *of_engine,
         f"--config={config}",
         f"--kubeconfig={credentials.kubeconfig('kubelet')}",
         f"--hostname-override={NODE}",
@@ -97,7 +100,10 @@ def kubelet(credentials: Credentials, config: str) -> list[str]:
 
 
 def kubelet_config(credentials: Credentials, engine: str, cgroup: str) -> dict[str, object]:
-    """What stands in the kubelet's file; `engine` is its socket, and `cgroup` the one below which its pods are."""
+    """What stands in the kubelet's file; `engine` is its socket, and `cgroup` the one below which its pods are.
+
+    An old kubelet ignores what it does not know.
+    """
     return {
         "kind": "KubeletConfiguration",
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -110,4 +116,6 @@ def kubelet_config(credentials: Credentials, engine: str, cgroup: str) -> dict[s
         # The node's disk is memory, which is nobody's to tidy.
         "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "10Mi"},
         "imageGCHighThresholdPercent": 100,
+        # So that what it has of a device plugin is soon in the node's status.
+        "nodeStatusUpdateFrequency": "1s",
     }

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from integration.bundles import WITH, report, widget_spec
-from integration.cluster.cluster import Cluster
+from integration.bundles import WIDGET, WITH, report, widget_spec
+from integration.cluster.cluster import DEVICE_PLUGINS, Cluster
 from integration.cluster.pods import run, start
-from integration.cluster.test_node import KUBERNETES, the_probe
+from integration.cluster.shim import KUBERNETES
+from integration.cluster.test_node import the_probe
 from integration.packaging.machine import LISTING
 
 NAMESPACE = "--namespace=cdi-runc"
@@ -110,9 +111,26 @@ def test_it_waits_for_the_pods_that_need_it(node: Node) -> None:
     assert (node.label(), node.files() ^ before) == ("", set())
 
 
+def test_pods_get_devices_as_resources_and_nothing_of_them_stays(node: Node) -> None:
+    before = node.files()
+    node.cluster.helm(*INSTALL, "--set=devicePlugin=true")
+    allocatable = r"--for=jsonpath={.status.allocatable.example\.com/widget}"
+    node.cluster.wait(f"{allocatable}=1", f"node/{node.cluster.node}")
+    manifest = the_probe()
+    del manifest["metadata"]["annotations"]
+    manifest["spec"]["containers"][0]["resources"] = {"limits": {WIDGET.partition("=")[0]: 1}}
+    assert report(run(node.cluster, manifest)) == WITH
+    node.cluster.helm(*UNINSTALL)
+    node.cluster.wait(f"{allocatable}=0", f"node/{node.cluster.node}")
+    sockets = [path.name for path in node.host.path(DEVICE_PLUGINS).iterdir() if path.is_socket()]
+    assert (sockets, node.label(), node.files() ^ before) == (["kubelet.sock"], "", set())
+
+
 @pytest.fixture(scope="module")
 def policed(node: Node) -> Iterator[Node]:
     """The node with cdi-runc by the manifests; after the last test it has to be as it was."""
+    if "validatingadmissionpolicies" not in node.cluster.kubectl("api-resources", "--output=name"):
+        pytest.skip("this cluster has no ValidatingAdmissionPolicy (Kubernetes 1.30 and later)")
     before = node.files()
     node.cluster.kubectl("apply", f"--kustomize={KUBERNETES}/manifests")
     node.cluster.kubectl("rollout", "status", NAMESPACE, "daemonset/cdi-runc", "--timeout=60s")

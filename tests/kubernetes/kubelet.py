@@ -2,6 +2,9 @@
 
 It dials inside of Register, believes GetDevicePluginOptions and not the request, takes 4 MiB a message, removes all
 sockets when it starts, and, when an older stream of a resource ends, disconnects the newer one.
+
+An old one does what 1.20 does: it answers Register before it dials, believes the request, knows no field for CDI,
+and leaves a newer client alone.
 """
 
 from __future__ import annotations
@@ -57,16 +60,17 @@ class Endpoint:
 class Kubelet:
     """The device manager, below a directory like /var/lib/kubelet."""
 
-    def __init__(self, directory: Path, knows_cdi: bool = True) -> None:
+    def __init__(self, directory: Path, old: bool = False) -> None:
         self.directory = directory / "device-plugins"
         self.socket = self.directory / "kubelet.sock"
-        self.knows_cdi = knows_cdi  # from 1.28 on
+        self.old = old
         self.devices: dict[str, dict[str, wire.Device]] = {}  # by resource and ID
         self.lists: dict[str, int] = {}  # how many came
         self.registrations: list[str] = []
         self.refusals: list[str] = []
         self.endpoints: dict[str, Endpoint] = {}
         self._opened: list[Endpoint] = []
+        self._adding: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -81,6 +85,8 @@ class Kubelet:
             try:
                 yield
             finally:
+                for adding in self._adding:
+                    adding.cancel()
                 for endpoint in self._opened:
                     endpoint.close()
                 self._opened.clear()
@@ -100,7 +106,7 @@ class Kubelet:
         answer: wire.AllocateResponse = await self.endpoints[resource].call("Allocate", request, wire.AllocateResponse)
         assert len(answer.container_responses) == 1, "no containers return in allocation response"
         first = answer.container_responses[0]
-        if not self.knows_cdi:
+        if self.old:
             del first.cdi_devices[:]
         return first
 
@@ -116,18 +122,26 @@ class Kubelet:
         return list(answer.container_responses[0].deviceIDs)
 
     async def _register(self, request: wire.RegisterRequest) -> wire.Empty:
-        resource = request.resource_name
         try:
             self._check(request)
-            endpoint = await self._dial(self.directory / request.endpoint)
+            if self.old:
+                self._adding.append(asyncio.create_task(self._add(request)))
+            else:
+                await self._add(request)
         except Refused as refused:
             self.refusals.append(str(refused))
             raise
-        endpoint.options = await endpoint.call("GetDevicePluginOptions", wire.Empty(), wire.DevicePluginOptions)
+        return wire.Empty()
+
+    async def _add(self, request: wire.RegisterRequest) -> None:
+        resource = request.resource_name
+        endpoint = await self._dial(self.directory / request.endpoint)
+        endpoint.options = request.options
+        if not self.old:
+            endpoint.options = await endpoint.call("GetDevicePluginOptions", wire.Empty(), wire.DevicePluginOptions)
         self.endpoints[resource] = endpoint
         self.registrations.append(resource)
         endpoint.stream = asyncio.create_task(self._listen(resource, endpoint))
-        return wire.Empty()
 
     def _check(self, request: wire.RegisterRequest) -> None:
         if request.version != "v1beta1":
@@ -166,7 +180,13 @@ class Kubelet:
             self._stopped(resource, endpoint)
 
     def _stopped(self, resource: str, endpoint: Endpoint) -> None:
-        """The end of a stream: all is unhealthy, and the resource's client is disconnected, be it this one's or not."""
+        """The end of a stream: all is unhealthy, and the resource's client is disconnected, be it this one's or not.
+
+        An old kubelet does this only for the current client's stream.
+        """
+        if self.old and self.endpoints.get(resource) is not endpoint:
+            endpoint.channel.close()
+            return
         for device in self.devices.get(resource, {}).values():
             device.health = "Unhealthy"
         current = self.endpoints.pop(resource, None)

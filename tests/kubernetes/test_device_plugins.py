@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +29,10 @@ GPU = "vendor.com/gpu"
 class Node:
     """A node with a kubelet that can be started and killed."""
 
-    def __init__(self, host: Host, knows_cdi: bool = True) -> None:
+    def __init__(self, host: Host, old: bool = False) -> None:
         self.host = host
         self.directory = host.root / "k"
-        self.kubelet = Kubelet(self.directory, knows_cdi)
+        self.kubelet = Kubelet(self.directory, old)
         self.said: list[str] = []
         self.plugins: DevicePlugins
 
@@ -105,7 +109,7 @@ def test_a_kubelet_of_1_20_drops_the_field_and_has_the_annotation(host: Host) ->
         assert not answer.cdi_devices
         assert list(answer.annotations.values()) == ["vendor.com/gpu=0"]
 
-    play(Node(host, knows_cdi=False), scene)
+    play(Node(host, old=True), scene)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +167,10 @@ def test_a_kind_that_comes_is_registered_and_one_that_goes_leaves_an_empty_list(
     play(node, scene)
 
 
-def test_a_restarted_kubelet_gets_everything_again(node: Node) -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_a_restarted_kubelet_gets_everything_again(old: bool, node: Node) -> None:
+    node.kubelet.old = old
+
     async def run() -> None:
         async with node.plugged():
             for _ in range(3):
@@ -207,6 +214,44 @@ def test_it_waits_for_a_kubelet_that_comes_later(node: Node) -> None:
 
     asyncio.run(run())
     assert len([line for line in node.said if "the kubelet is not there" in line or "No such file" in line]) == 1
+
+
+def test_a_new_kubelet_that_does_not_listen_yet_is_tried_again_soon(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with a real one: its socket is there a moment before it listens, and the pauses were long by then."""
+    pauses, tries = [1000.0], [0]
+
+    def pauses_of_one_kubelet() -> Iterator[float]:
+        return itertools.repeat(pauses[0])
+
+    async def register(self: DevicePlugins, *arguments: Any) -> None:
+        tries[0] += 1
+        await registers(self, *arguments)
+
+    registers = DevicePlugins._register
+    monkeypatch.setattr(device_plugins, "_pauses", pauses_of_one_kubelet)
+    monkeypatch.setattr(DevicePlugins, "_register", register)
+    node.kubelet.directory.mkdir(parents=True)
+
+    async def run() -> None:
+        with bound(node.kubelet.socket):
+            async with node.plugged():
+                await until(lambda: tries[0] == 1)
+                pauses[0] = 0.01
+                with bound(node.kubelet.socket):
+                    await until(lambda: tries[0] >= 3, "the new one was not tried again")
+
+    asyncio.run(run())
+
+
+@contextmanager
+def bound(path: Path) -> Iterator[socket.socket]:
+    """A socket at which nobody listens, in the place of what was there."""
+    with socket.socket(socket.AF_UNIX) as it:
+        it.bind(f"{path}.new")
+        os.rename(f"{path}.new", path)
+        yield it
 
 
 def test_a_node_without_specs_is_ready_and_offers_nothing(host: Host) -> None:
@@ -349,7 +394,11 @@ def test_a_registration_that_fails_is_tried_again(
     play(node, scene)
 
 
-def test_nothing_is_lost_however_often_either_side_is_killed(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_nothing_is_lost_however_often_either_side_is_killed(
+    old: bool, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.kubelet.old = old
     monkeypatch.setattr(device_plugins, "FIRST_PAUSE", 0.01)
     choice = random.Random(16)
 
