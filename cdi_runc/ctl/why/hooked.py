@@ -6,12 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cdi_runc import CDIError
 from cdi_runc.ctl.options import Options
-from cdi_runc.ctl.why.story import Case, Level, Step, tell_of_devices
+from cdi_runc.ctl.why.story import Case, Level, Step, tell_of_decision, tell_of_devices
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import EngineError
-from cdi_runc.host.errors import SettingsError
 from cdi_runc.shim.decision import decide
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.lxc import record
@@ -76,16 +74,9 @@ def tell(container: Hooked, options: Options) -> list[Step]:
 def _decided(container: Hooked, case: Case, asked: str) -> Iterator[Step]:
     """What the policy says of it now."""
     config = config_of(container.system, container.name)
-    try:
-        decision = decide(config, "create", case.files, requests(asked), runtime=container.system)
-    except (CDIError, SettingsError, ShimError) as fault:
-        if all(case.files.find(name) for name in case.asked):  # else the chapter of the devices tells it
-            yield Step("problem", str(fault))
-        return
-    for name, rule in decision.rules.items():
-        yield Step("ok", f"{name} is allowed by {rule['place']}")
-    for note in decision.notes:
-        yield Step("note", note)
+    yield from tell_of_decision(
+        case, lambda: decide(config, "create", case.files, requests(asked), runtime=container.system)
+    )
 
 
 def _request(container: Hooked, asked: str) -> Step:

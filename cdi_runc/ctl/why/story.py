@@ -28,7 +28,7 @@ from cdi_runc.host.known import SpecFiles, shadowed
 from cdi_runc.host.missing import nearest, why_missing
 from cdi_runc.host.places import in_user_namespace
 from cdi_runc.shim.cmdline import RUNTIMES
-from cdi_runc.shim.decision import SANDBOX, decide, from_kubelet
+from cdi_runc.shim.decision import SANDBOX, Decision, decide, from_kubelet
 from cdi_runc.shim.dropped import dropped, features_of
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.outcome import outcome
@@ -113,6 +113,21 @@ def runtime_chosen(case: Case) -> Iterator[Step]:
         yield Step("ok", f"cdi-{name} hands over to {found}, {why}")
 
 
+def tell_of_decision(case: Case, decides: Callable[[], Decision]) -> Generator[Step, None, Decision | None]:
+    """What the policy says of the container; the decision, or None where it is refused as a whole."""
+    try:
+        decision = decides()
+    except (CDIError, SettingsError, ShimError) as fault:
+        if all(case.files.find(name) for name in case.asked):  # else the chapter of the devices tells it
+            yield Step("problem", str(fault))
+        return None
+    for name, rule in decision.rules.items():
+        yield Step("ok", f"{name} is allowed by {rule['place']}")
+    for note in decision.notes:
+        yield Step("note", note)
+    return decision
+
+
 def requests_seen(case: Case) -> Iterator[Step]:
     """What in the config asks for which devices."""
     try:
@@ -124,17 +139,12 @@ def requests_seen(case: Case) -> Iterator[Step]:
         yield Step("ok", f"{request} asks for {request.name}")
     given = yield from _given(case)
     case.asked = list(dict.fromkeys(request.name for request in [*requests, *(given or ())]))
-    try:
-        runtime = os.path.basename(case.runtime)
-        decision = decide(case.config, "create", case.files, runtime=runtime, given=given or (), bundle=case.path)
-    except (CDIError, SettingsError, ShimError) as fault:
-        if all(case.files.find(name) for name in case.asked):  # else the chapter of the devices tells it
-            yield Step("problem", str(fault))
+    runtime = os.path.basename(case.runtime)
+    decision = yield from tell_of_decision(
+        case, lambda: decide(case.config, "create", case.files, runtime=runtime, given=given or (), bundle=case.path)
+    )
+    if decision is None:
         return
-    for name, rule in decision.rules.items():
-        yield Step("ok", f"{name} is allowed by {rule['place']}")
-    for note in decision.notes:
-        yield Step("note", note)
     if decision.refused:
         names = ", ".join(request.name for request in decision.refused)
         yield Step("warning", f"{decision.reason}, so not {names}")
