@@ -62,8 +62,12 @@ def machine(request: pytest.FixtureRequest, machine_of: Callable[[str], Machine]
 
 @pytest.fixture
 def older_tree(tmp_path: Path) -> Path:
+    """The tree of a version ago, where the test's machine finds it."""
+    return make_older_tree(tmp_path / "older")
+
+
+def make_older_tree(older: Path) -> Path:
     """This tree as it might have been a version ago: no module of it gets on with one of ours."""
-    older = tmp_path / "older"
     ignored = shutil.ignore_patterns(".*", "__pycache__", "dist")
     shutil.copytree(TREE, older, symlinks=True, ignore=ignored)
     for path in older.glob("cdi_runc/**/*.py"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from integration.bundles import WITH
-from integration.packaging.conftest import TREE, nodes
+from integration.packaging.conftest import TREE, make_older_tree, nodes
 from integration.packaging.machine import Machine
 
 FROZEN = "/usr/lib/cdi-runc/0.1.0/cdi_runc/shim/start/__pycache__/frozen-3.*.pyc"
@@ -25,14 +25,27 @@ def build(tree: Path, directory: Path, **more: str) -> Path:
     return Path(done.stdout.strip())
 
 
-@pytest.fixture
-def deb(tmp_path: Path) -> Path:
-    return build(TREE, tmp_path / "deb")
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(TREE, tmp_path_factory.mktemp("deb"))
 
 
 @pytest.fixture
-def older_deb(tmp_path: Path, older_tree: Path) -> Path:
-    return build(older_tree, tmp_path / "older-deb")
+def deb(built: Path, tmp_path: Path) -> Path:
+    """The package where the test's machine finds it."""
+    return Path(shutil.copy(built, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def built_of_older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("older-deb")
+    return build(make_older_tree(directory / "tree"), directory)
+
+
+@pytest.fixture
+def older_deb(built_of_older: Path, tmp_path: Path) -> Path:
+    """The one of a version ago."""
+    return Path(shutil.copy(built_of_older, tmp_path))
 
 
 def test_two_builds_are_the_same(tmp_path: Path, deb: Path) -> None:

@@ -29,9 +29,9 @@ def build(tree: Path, directory: Path, **more: str) -> Path:
     return Path(done.stdout.strip())
 
 
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    return build(TREE, tmp_path / "rpm")
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(TREE, tmp_path_factory.mktemp("rpm"))
 
 
 @pytest.fixture
