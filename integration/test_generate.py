@@ -17,6 +17,7 @@ from cdi_runc.cdi.names import split_kind
 from integration.conftest import BIN, Runtime
 from integration.engines.conftest import make_host
 from integration.engines.host import Host
+from tests.files import write_of
 
 ADD, REMOVE = 0x4C80, 0x4C81  # LOOP_CTL_ADD and LOOP_CTL_REMOVE of linux/loop.h
 NUMBER = 200 + os.getpid() % 50_000  # of a loop device that nobody else has
@@ -78,10 +79,10 @@ def test_every_device_of_this_kernel_is_in_a_container(
 
 def test_checked_again_nothing_is_stale(tmp_path: Path) -> None:
     generate("--write", "--output-dir", tmp_path)
-    before = {path: path.stat() for path in tmp_path.iterdir()}
+    before = {path: write_of(path) for path in tmp_path.iterdir()}
     generate("--check", "--output-dir", tmp_path)
     generate("--write", "--output-dir", tmp_path)
-    assert {path: path.stat() for path in tmp_path.iterdir()} == before
+    assert {path: write_of(path) for path in tmp_path.iterdir()} == before
 
 
 @pytest.fixture

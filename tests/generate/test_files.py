@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from cdi_runc.generate.files import Step, file_name, steps, take
+from tests.files import write_of
 from tests.generate.fixture_trees import grow, made, plant
 from tests.generate.test_specs import a_usb_device
 
@@ -30,9 +31,9 @@ def root(tmp_path: Path) -> Path:
 def test_a_file_is_written_once(root: Path, tmp_path: Path) -> None:
     directory = tmp_path / "not" / "there"
     assert written(root, directory) == ["write"]
-    before = (directory / USB).stat()
+    before = write_of(directory / USB)
     assert written(root, directory) == ["equal"]
-    assert (directory / USB).stat() == before
+    assert write_of(directory / USB) == before
     assert [path.name for path in directory.iterdir()] == [USB]
 
 

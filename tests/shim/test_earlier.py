@@ -12,6 +12,7 @@ import pytest
 
 from cdi_runc.shim.bundle import Config
 from cdi_runc.shim.earlier import before_edits, replace, restore
+from tests.files import write_of
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -53,9 +54,9 @@ def test_the_first_run_keeps_what_it_found_and_what_it_wrote(path: Path) -> None
 
 def test_each_run_has_its_own_edits(path: Path) -> None:
     assert run(path, env("B=2"))["process"]["env"] == ["A=1", "B=2"]
-    before = path.stat()
+    before = write_of(path)
     assert run(path, env("B=2"))["process"]["env"] == ["A=1", "B=2"]
-    assert path.stat() == before  # not even written
+    assert write_of(path) == before  # not even written
     assert run(path, env("C=3"))["process"]["env"] == ["A=1", "C=3"]
     assert run(path, env())["process"]["env"] == ["A=1"]
     assert os.listdir(path.parent) == ["config.json"]
