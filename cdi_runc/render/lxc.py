@@ -18,22 +18,35 @@ _OPTIONS = frozenset(
 
 _HOOK = "only LXC's hooks run it: cdictl engine enable lxc, and lxc.environment = CDI_DEVICES={} in the container"
 
+# LXC's mount hook puts the program there (shim/lxc/hook.py, START_HOOK). LXC takes no line of sh, only a path.
+_START_HOOK = "lxc.hook.start = /dev/.cdi-start"
+
 
 def render(edits: Edits) -> Rendered:
     """All that a static config can say: nodes bound from the host, mounts, rights, variables, groups, interfaces."""
     lost = lacking(edits, {"owner": "a bound node keeps the host's: LXC's hooks can make another"})
     nodes = [Mount(node.host_path, node.path, "bind", ()) for node in of_this_host(edits.nodes, lost)]
     lines = [_entry(mount, lost) for mount in [*nodes, *edits.mounts]]
+    lost += lacking(edits, {"hooks": _HOOK.format(edits.asked)})
     return _rendered(edits, [*lines, *_rights(edits, "cgroup"), *_rights(edits, "cgroup2"), *_process(edits)], lost)
 
 
-def beside_hook(edits: Edits) -> Rendered:
-    """Only what LXC's hooks can't do, for a container that asks by CDI_DEVICES as well."""
-    return _rendered(edits, [*_rights(edits, "cgroup2"), *_process(edits)], [])
+def beside_hook(edits: Edits, *, rights: bool = True, mapped: bool = False) -> Rendered:
+    """Only what LXC's hooks can't do, for a container that asks by CDI_DEVICES as well.
+
+    rights: whether a cgroup of version 2 has to allow the nodes. mapped: whether the container's ids are mapped; LXC
+    forbids no node then, and sets no groups.
+    """
+    lines = _rights(edits, "cgroup2") if rights and not mapped else []
+    lines += _process(edits, groups=not mapped)
+    if any(name == "startContainer" for name, _ in edits.hooks):
+        lines.append(_START_HOOK)
+    reasons = {"gids": "LXC sets no groups where ids are mapped"} if mapped else {}
+    return _rendered(edits, lines, lacking(edits, reasons))
 
 
 def _rendered(edits: Edits, lines: list[str], lost: list[Lost]) -> Rendered:
-    lost += lacking(edits, {"hooks": _HOOK.format(edits.asked), "rdt": "LXC has no key for it"})
+    lost += lacking(edits, {"rdt": "LXC has no key for it"})
     head = comment(f"cdictl render lxc: {' '.join(edits.names)}")
     whole = f"lxc.environment = CDI_DEVICES={edits.asked}"
     return Rendered(text=head + "".join(f"{line}\n" for line in lines), lost=lost, whole=whole)
@@ -58,9 +71,9 @@ def _rights(edits: Edits, cgroup: str) -> list[str]:
     return [f"lxc.{cgroup}.devices.allow = {node.numbers} {node.access}" for node in nodes]
 
 
-def _process(edits: Edits) -> list[str]:
+def _process(edits: Edits, groups: bool = True) -> list[str]:
     lines = [_variable(name, value) for name, value in edits.env]
-    if edits.gids:
+    if edits.gids and groups:
         lines.append(f"lxc.init.groups = {','.join(map(str, edits.gids))}")
     for number, (interface, name) in enumerate(edits.net, _FIRST_NETWORK):
         lines += [f"lxc.net.{number}.type = phys", f"lxc.net.{number}.link = {interface}"]

@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from cdi_runc.render import TARGETS, RenderError, target
+from cdi_runc.render.lxc import beside_hook
+from cdi_runc.shim.lxc.hook import START_HOOK
 from tests.render.conftest import MakeEdits
 
 ODD = 'it\'s "q" $HOME 5% a:b=c,d ü\\n'
@@ -282,3 +284,18 @@ def test_hooks_are_files_of_a_directory(edits: MakeEdits, name: str) -> None:
     ]
     assert "hook" not in [lost.edit.partition(" ")[0] for lost in made.lost]
     assert "hooks-dir" in (made.text or made.arguments[0])
+
+
+def test_beside_lxcs_hooks_there_is_only_what_the_container_can_have(edits: MakeEdits) -> None:
+    """LXC sets no groups where ids are mapped, and forbids no node; a hook gives rights of old cgroups."""
+    given = edits(deviceNodes=[{"path": "/dev/null"}], env=["A=b"], additionalGids=[44])
+    mapped, old = beside_hook(given, mapped=True), beside_hook(given, rights=False)
+    assert mapped.text.splitlines()[1:] == ["lxc.environment = A=b"]
+    assert [lost.edit for lost in mapped.lost] == ["group 44"]
+    assert old.text.splitlines()[1:] == ["lxc.environment = A=b", "lxc.init.groups = 44"]
+    assert not old.lost
+
+
+def test_lxcs_start_hook_is_the_one_that_the_mount_hook_makes(edits: MakeEdits) -> None:
+    given = edits(hooks=[{"hookName": "startContainer", "path": "/bin/true"}])
+    assert beside_hook(given).text.splitlines()[1:] == [f"lxc.hook.start = {START_HOOK}"]

@@ -11,15 +11,27 @@ class LxcConfig:
 
     environment: the variables, of which a later one wins. repeated: the names that were given more than once. mapped:
     whether ids are mapped, so that the container has a user namespace; root: the host's id of its root then.
+    includes: the files and directories that it includes, whether or not they are there.
     """
 
-    __slots__ = ("environment", "groups", "interfaces", "mapped", "repeated", "rights", "root", "start_hooks")
+    __slots__ = (
+        "environment",
+        "groups",
+        "includes",
+        "interfaces",
+        "mapped",
+        "repeated",
+        "rights",
+        "root",
+        "start_hooks",
+    )
 
     def __init__(self, path: str) -> None:
         """Read the file; OSError where it can't be read. Of an included file that is missing, LXC itself complains."""
         self.environment: dict[str, str] = {}
         self.repeated: set[str] = set()
         self.groups: set[str] = set()
+        self.includes: set[str] = set()
         self.interfaces: set[str] = set()
         self.rights: set[str] = set()
         self.start_hooks: list[str] = []
@@ -64,6 +76,7 @@ class LxcConfig:
             self.root = int(words[2])
 
     def _include(self, path: str, depth: int) -> None:
+        self.includes.add(path.rstrip("/"))
         try:
             names = [f"{path}/{name}" for name in sorted(posix.listdir(path)) if name.endswith(".conf")]
         except NotADirectoryError:

@@ -39,8 +39,11 @@ _CONTAINER, _NAMESPACE = "io.kubernetes.cri.container-name", "io.kubernetes.cri.
 # `lxc.hook.start` has to name it, since LXC runs no other program in the container before its init.
 START_HOOK = "/dev/.cdi-start"
 
+# What is beside a container's config, with what hooks can't give; `cdictl render lxc --container` writes it.
+BESIDE = "cdi.conf"
+
 # What hooks can't give: they are not the container's process, and LXC has read its config by then.
-_LACKS = "the config lacks, as cdictl render lxc --beside-hook would write it:"
+LACKS = "the config lacks, as cdictl render lxc --beside-hook would write it:"
 
 _ON_HOST = {"prestart", "createRuntime", "poststart"}  # OCI's hooks that start-host runs
 
@@ -122,7 +125,13 @@ def _pre_start(container: Container, resolve: "Resolve") -> None:
 
     config = LxcConfig(container.config_file)
     asked = config.environment.get(VARIABLE, "")
+    has_start_hook = START_HOOK in config.start_hooks
     if not asked:
+        if has_start_hook:  # LXC would refuse to start, since the program is not there
+            raise ShimError(
+                f"no device is asked for, but the config still has lxc.hook.start = {START_HOOK}: remove the line, or"
+                f" write {BESIDE} anew with cdictl render lxc --container {container.name}"
+            )
         return
     container.tell("info", f"pre-start: {asked} is asked for")
     groups = resolve(container, asked)
@@ -132,13 +141,16 @@ def _pre_start(container: Container, resolve: "Resolve") -> None:
     nodes = _nodes(made, groups, mapped)
     if VARIABLE in config.repeated:
         container.tell("warning", f"lxc.environment has {VARIABLE} more than once: the last one counts, {asked}")
-    for line in _lacking(config, made, mapped):
+    lines = lacking(config, made, mapped)
+    for line in lines:
         container.tell("warning", line)
+    if any(line.startswith(LACKS) for line in lines):
+        _tell_remedy(container, config)
     bundle = plan.new_bundle(container.config_file, config.root if mapped else 0)
     # Where ids are mapped, LXC forbids no device; and a cgroup of version 2 takes no rule by then.
-    rights = _rules(made) if not mapped and _has_old_devices_cgroup() else []
+    rights = _rules(made) if not mapped and has_old_devices_cgroup() else []
     calls_hooks = not _ON_HOST.isdisjoint(made.get("hooks", {}))
-    plan.write(bundle, {"nodes": nodes, "mapped": mapped}, made, rights, calls_hooks)
+    plan.write(bundle, {"nodes": nodes, "mapped": mapped, "start-hook": has_start_hook}, made, rights, calls_hooks)
 
 
 def _nodes(config: "Mapping[str, Any]", groups: "Sequence[Group]", mapped: bool) -> "list[dict[str, Any]]":
@@ -154,28 +166,52 @@ def _nodes(config: "Mapping[str, Any]", groups: "Sequence[Group]", mapped: bool)
     return nodes
 
 
-def _lacking(config: "LxcConfig", made: "Mapping[str, Any]", mapped: bool) -> list[str]:
-    """What the devices need, no hook can give, and the container's config does not have."""
+def lacking(config: "LxcConfig", made: "Mapping[str, Any]", mapped: bool) -> list[str]:
+    """What the devices need, no hook can give, and the container's config does not have.
+
+    made: an OCI config with the devices' edits. A line begins with LACKS if the config can have it.
+    """
     process, linux = made.get("process", {}), made.get("linux", {})
     lines = []
     for entry in process.get("env", ()):
         name, _, value = entry.partition("=")
         if config.environment.get(name) != value:
-            lines.append(f"{_LACKS} lxc.environment = {entry}")
+            lines.append(f"{LACKS} lxc.environment = {entry}")
     gids = [str(gid) for gid in process.get("user", {}).get("additionalGids", ()) if str(gid) not in config.groups]
     if gids and mapped:
         lines.append(f"LXC sets no groups where ids are mapped: {','.join(gids)}")
     elif gids:
-        lines.append(f"{_LACKS} lxc.init.groups = {','.join(gids)}")
+        lines.append(f"{LACKS} lxc.init.groups = {','.join(gids)}")
     missing = [interface for interface in linux.get("netDevices", {}) if interface not in config.interfaces]
-    lines += [f"{_LACKS} lxc.net.N.link = {interface}" for interface in missing]
-    if not mapped and not _has_old_devices_cgroup():
-        lines += [f"{_LACKS} lxc.cgroup2.devices.allow = {rule}" for rule in _rules(made) if rule not in config.rights]
+    lines += [f"{LACKS} lxc.net.N.link = {interface}" for interface in missing]
+    if not mapped and not has_old_devices_cgroup():
+        lines += [f"{LACKS} lxc.cgroup2.devices.allow = {rule}" for rule in _rules(made) if rule not in config.rights]
     if "startContainer" in made.get("hooks", {}) and START_HOOK not in config.start_hooks:
-        lines.append(f"{_LACKS} lxc.hook.start = {START_HOOK}")
+        lines.append(f"{LACKS} lxc.hook.start = {START_HOOK}")
     if "intelRdt" in linux:
         lines.append("LXC has no intelRdt")
     return lines
+
+
+def _tell_remedy(container: Container, config: "LxcConfig") -> None:
+    """How a config gets what it lacks: by a file beside it, which only LXC's containers have."""
+    home = container.config_file.removesuffix("/config")
+    if container.system != "lxc" or not home.endswith(f"/{container.name}"):
+        return
+    if included_beside(config, home):
+        container.tell(
+            "warning",
+            f"{home}/{BESIDE} is not as the specs are now: cdictl render lxc --container {container.name} renews it",
+        )
+    else:
+        container.tell(
+            "warning", f"put this line into {container.config_file}, so that it has what it lacks: lxc.include = {home}"
+        )
+
+
+def included_beside(config: "LxcConfig", home: str) -> bool:
+    """Whether a container's config, in the directory `home`, includes what is kept beside it for that purpose."""
+    return not config.includes.isdisjoint((home, f"{home}/{BESIDE}"))
 
 
 def _mount(container: Container, bundle: str) -> None:
@@ -196,9 +232,9 @@ def _mount(container: Container, bundle: str) -> None:
     oci_hooks.run(
         "createContainer", hooks.get("createContainer", ()), oci_hooks.state(container.name, "creating", 1, bundle)
     )
-    if "startContainer" in hooks:
+    if "startContainer" in hooks or work["start-hook"]:
         state = oci_hooks.state(container.name, "created", 1, bundle)
-        rootfs.add_program(START_HOOK, oci_hooks.script(hooks["startContainer"], state))
+        rootfs.add_program(START_HOOK, oci_hooks.script(hooks.get("startContainer", ()), state))
 
 
 def _start_host(container: Container, bundle: str) -> None:
@@ -228,7 +264,8 @@ def _rules(config: "Mapping[str, Any]") -> list[str]:
     return [f"{rule['type']} {rule['major']}:{rule['minor']} {rule['access']}" for rule in rules if rule.get("access")]
 
 
-def _has_old_devices_cgroup() -> bool:
+def has_old_devices_cgroup() -> bool:
+    """Whether this host's rights for devices are in a cgroup of version 1, where start-host can still give them."""
     with open("/proc/self/cgroup", encoding="utf-8") as file:
         return any("devices" in line.split(":")[1].split(",") for line in file)
 

@@ -53,6 +53,7 @@ def test_included_files_and_directories(tmp_path: Path) -> None:
     (tmp_path / "one").write_text(f"lxc.include = {directory}\nlxc.environment = C=3\n")
     config = read(tmp_path, f"lxc.include = {tmp_path}/one\nlxc.include = {tmp_path}/none\n")
     assert config.environment == {"A": "1", "C": "3"}
+    assert config.includes == {str(directory), f"{tmp_path}/one", f"{tmp_path}/none"}
 
 
 def test_a_file_that_includes_itself_ends(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def lxc(lxc_places: Path) -> Lxc:
 @pytest.fixture
 def no_old_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if this host's cgroups were of version 2."""
-    monkeypatch.setattr(hook, "_has_old_devices_cgroup", lambda: False)
+    monkeypatch.setattr(hook, "has_old_devices_cgroup", lambda: False)
 
 
 def tell(path: Path, stage: str, words: str = "") -> dict[str, Any]:
@@ -160,7 +160,7 @@ RIGHT = "c 1:3 rwm\n"
 def test_start_host_is_needed_for_rights_and_hooks_and_needs_python_for_hooks(
     lxc: Lxc, monkeypatch: pytest.MonkeyPatch, edits: Any, lines: list[str], left: str | None
 ) -> None:
-    monkeypatch.setattr(hook, "_has_old_devices_cgroup", lambda: True)
+    monkeypatch.setattr(hook, "has_old_devices_cgroup", lambda: True)
     lxc.edits = edits
     lxc.asks(*lines)
     assert lxc("pre-start") == 0
@@ -203,11 +203,37 @@ def test_what_hooks_cannot_give_is_a_warning(lxc: Lxc, edits: Any, lines: list[s
     lxc.edits = edits
     lxc.asks(*lines)
     assert lxc("pre-start") == 0
-    assert lxc.logged()[1:] == [("warning", line) for line in warnings]
+    remedy = f"put this line into {lxc.config}, so that it has what it lacks: lxc.include = {lxc.config.parent}"
+    expected = [*warnings, *([remedy] if any(line.startswith(LACKS) for line in warnings) else [])]
+    assert lxc.logged()[1:] == [("warning", line) for line in expected]
+
+
+@pytest.mark.parametrize("included", ["", "/", "/cdi.conf"])
+def test_what_is_beside_the_config_is_part_of_it(lxc: Lxc, included: str) -> None:
+    """Also where it is not there yet."""
+    home = lxc.config.parent
+    lxc.edits = {"env": ["A=b"]}
+    lxc.asks(f"lxc.include = {home}{included}")
+    assert lxc("pre-start") == 0
+    old = f"{home}/cdi.conf is not as the specs are now: cdictl render lxc --container c renews it"
+    assert [line for _, line in lxc.logged()[1:]] == [f"{LACKS} lxc.environment = A=b", old]
+    (home / "cdi.conf").write_text("lxc.environment = A=b\n")
+    assert lxc("pre-start") == 0
+    assert len(lxc.logged()) == 1
+
+
+@pytest.mark.parametrize(("system", "name"), [("incus", "c"), ("lxc", "other")])
+def test_only_a_directory_of_the_container_is_to_be_included(lxc: Lxc, system: str, name: str) -> None:
+    """Not one in which `lxc-start -f` found a file, and none of Incus's, which it makes anew."""
+    lxc.edits = {"env": ["A=b"]}
+    lxc.asks()
+    environ = {"LXC_NAME": name, "LXC_CONFIG_FILE": str(lxc.config), "LXC_ROOTFS_MOUNT": str(lxc.root)}
+    assert hook.run(system, "pre-start", {k.encode(): v.encode() for k, v in environ.items()}, lxc.resolve) == 0
+    assert "lxc.include" not in lxc.log.read_text()
 
 
 def test_with_the_old_cgroups_the_rights_are_given_later(lxc: Lxc, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook, "_has_old_devices_cgroup", lambda: True)
+    monkeypatch.setattr(hook, "has_old_devices_cgroup", lambda: True)
     lxc.edits = NODE
     lxc.asks()
     assert lxc("pre-start") == 0
@@ -254,6 +280,20 @@ def test_the_mount_stage_makes_nodes_and_mounts_and_runs_hooks(lxc: Lxc, tmp_pat
     assert '"status":"created","pid":1,' in program.replace(": ", ":").replace(", ", ",")
     assert "'/bin/true'" in program
     assert f'"{lxc.bundle}"' in program
+
+
+def test_a_start_hook_of_a_device_that_has_none_any_more_is_there_and_does_nothing(lxc: Lxc) -> None:
+    """LXC refuses a container whose config names a program that is not there."""
+    lxc.edits = {}
+    lxc.asks("lxc.hook.start = /dev/.cdi-start")
+    assert (lxc("pre-start"), lxc("mount")) == (0, 0)
+    assert (lxc.root / "dev/.cdi-start").read_text() == "#!/bin/sh\nset -e\n"
+
+
+def test_a_start_hook_without_a_request_is_an_error_that_says_why(lxc: Lxc) -> None:
+    lxc.config.write_text("lxc.hook.start = /dev/.cdi-start\n")
+    assert lxc("pre-start") == 1
+    assert lxc.logged()[0][1].endswith("or write cdi.conf anew with cdictl render lxc --container c")
 
 
 def test_what_fails_at_the_mount_is_logged_after_the_container(
