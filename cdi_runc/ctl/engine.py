@@ -147,7 +147,14 @@ def enable(
     behind = launcher.behind(wrap, known)
     path, scripts = launcher.registered(name, behind, runtime_name, options.config)
     new = NewRuntime(
-        runtime_name, path, wrap, how["set_as_default"], how["drop_in"], how["mode"], tuple(options.spec_dirs or ())
+        runtime_name,
+        path,
+        wrap,
+        how["set_as_default"],
+        how["drop_in"],
+        how["mode"],
+        tuple(options.spec_dirs or ()),
+        os.path.abspath(options.config) if options.config else None,
     )
     outcome = registration.enable(
         module,

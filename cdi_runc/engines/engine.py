@@ -59,6 +59,7 @@ class NewRuntime:
     drop_in: str | None = None
     mode: Literal["name", "edits"] = "name"  # of Nomad's plugin; what it means is in docs/nomad.md
     spec_dirs: Sequence[str] = ()  # of Nomad's plugin, where they are not those of the settings
+    settings: str | None = None  # the absolute path of config.yaml, where it is not the usual one
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""LXC and Incus: a file of hooks in the directory that every container's config includes.
+"""LXC and Incus: a file of hooks in the directory that every container's config includes; for LXC, drop-ins of units.
 
 Both read /usr/share/lxc/config/common.conf.d when a container starts. Each has its own file there. Its hooks ignore the
 other system's containers. They also ignore containers that ask for nothing, before any Python starts. There is no
@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cdi_runc.engines import journal
+from cdi_runc.engines import journal, launcher, lxc_units
 from cdi_runc.engines.ask import ask, binary, version
 from cdi_runc.engines.engine import EngineError, FilePlan, Found, Native, NewRuntime, Put, Runtimes
 
 _COMMON = "/usr/share/lxc/config/common.conf"
+_HOME = "/var/lib/lxc"  # where LXC keeps its containers, if lxc.conf says nothing else
 
 _HEAD = """\
 # cdi-runc: devices for containers that ask for them by {request}
@@ -85,7 +86,7 @@ class _Lxc:
         return Runtimes(self.system, {"cdi-runc": {"path": whole[0]}} if whole else {})
 
     def plan(self, found: Found, new: NewRuntime, known: Runtimes) -> list[FilePlan]:
-        """One file of four hooks."""
+        """One file of four hooks, and the drop-ins of LXC's units."""
         if new.default or new.name != "cdi-runc":
             raise EngineError(f"{self.system} has hooks and no runtimes: leave --set-as-default and --runtime-name out")
         if re.search(r"[^A-Za-z0-9/._+-]", new.path):
@@ -100,25 +101,36 @@ class _Lxc:
             whose = _WHOSE[self.system]
             text += _LINE.format(stage=stage, whose=whose, condition=condition, path=new.path, system=self.system)
         path = new.drop_in or f"{folder}/50-cdi-{self.system}.conf"
-        return [FilePlan(path, "text", (Put((), text),))]
+        return [FilePlan(path, "text", (Put((), text),)), *self._drop_ins(new)]
+
+    def _drop_ins(self, new: NewRuntime) -> list[FilePlan]:
+        """Incus has no such units: its daemon starts the containers, and writes their configs itself."""
+        if self.system == "incus":
+            return []
+        return lxc_units.plans(launcher.installed("cdictl"), new.settings)
 
     def live(self, found: Found) -> Runtimes | None:
         """The files, which every container reads when it starts."""
         return self.runtimes(found)
 
     def reload(self, found: Found, runtime: str | None) -> None:
-        """Every container reads the file when it starts."""
+        """Every container reads the hooks when it starts. systemd reads drop-ins when it is told to."""
+        if self.system == "lxc":
+            lxc_units.reload()
 
     def reload_command(self, found: Found, gone: bool) -> str:
-        """Nothing has to be told."""
-        return ""
+        """What makes systemd read the drop-ins."""
+        return lxc_units.reload_command() if self.system == "lxc" else ""
 
     def advice(self, found: Found, new: NewRuntime) -> list[str]:
         """How to ask for a device, what hooks can't do, and where to look."""
-        render = "cdictl render lxc --beside-hook" if self.system == "lxc" else "cdictl render incus"
+        if self.system == "incus":
+            beside = "variables can't come from hooks: cdictl render incus vendor.com/class=name"
+        else:
+            beside = f"variables, groups and interfaces can't come from hooks: also write lxc.include = {_HOME}/NAME"
         return [
             f"ask for a device: {_REQUESTS[self.system]}",
-            f"variables, groups and interfaces can't come from hooks: {render} vendor.com/class=name",
+            beside,
             "why a container did not start: cdictl explain container NAME",
         ]
 
@@ -133,6 +145,11 @@ class _Lxc:
     def takes_annotations(self, found: Found) -> bool:
         """There are none."""
         return False
+
+
+def lxcpath() -> str:
+    """The directory of LXC's containers (lxc.conf(5), of root or of a user). Raises EngineError."""
+    return ask([binary("LXC", "lxc-config"), "lxc.lxcpath"]).strip() or _HOME
 
 
 LXC = _Lxc("lxc")

@@ -13,7 +13,12 @@ from integration.engines.host import Host
 from integration.systems.board import APPLETS, Board
 
 # cdictl with Debian 13's own Python and packages, which .venv's are of no use to.
-DEBIANS = "import sys; sys.argv[0] = '/usr/local/bin/cdictl'; from cdi_runc.ctl import main; main()"
+DEBIANS = f"""#!/usr/bin/python3
+import sys
+sys.path.insert(0, "{TREE}")
+from cdi_runc.ctl import main
+main()
+"""
 
 Cdictl = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -30,15 +35,22 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def cdictl(host: Host) -> Cdictl:
-    """Runs cdictl in the machine; it must end with the status `expect`."""
-    newer = host.run("test", "-e", "/opt/cdi-runc").returncode == 0
-    command = ["python3", "-c", DEBIANS] if newer else [f"{TREE}/.venv/bin/cdictl"]
-    if newer and host.run("python3", "-c", "import tomlkit").returncode != 0:
+def cdictl_path(host: Host) -> str:
+    """Where cdictl is in the machine."""
+    if host.run("test", "-e", "/opt/cdi-runc").returncode != 0:
+        return f"{TREE}/.venv/bin/cdictl"
+    if host.run("python3", "-c", "import tomlkit").returncode != 0:
         pytest.skip("the Debian 13 there is an older one without python3-tomlkit (make engines-newer)")
+    host.write("/usr/local/bin/cdictl", DEBIANS)
+    return "/usr/local/bin/cdictl"
+
+
+@pytest.fixture(scope="module")
+def cdictl(host: Host, cdictl_path: str) -> Cdictl:
+    """Runs cdictl in the machine; it must end with the status `expect`."""
 
     def run(*args: str, expect: int = 0) -> "subprocess.CompletedProcess[str]":
-        done = host.run(*command, *args, env={"PYTHONPATH": str(TREE)})
+        done = host.run(cdictl_path, *args)
         assert done.returncode == expect, done.stdout + done.stderr
         return done
 

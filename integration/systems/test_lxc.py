@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -16,7 +17,6 @@ from integration.systems.conftest import Cdictl, make_root, need
 HOME = "/var/lib/lxc"
 MAPPED = 100000
 ASKS = f"lxc.environment = CDI_DEVICES={BOARD}\n"
-START_HOOK = "lxc.hook.start = /dev/.cdi-start\n"
 
 # What the board's hooks get, by kind: the stage, the status.
 STATUS = {
@@ -109,7 +109,7 @@ def test_rendered(lxc: Lxc, cdictl: Cdictl, board: Board) -> None:
 def test_a_container_gets_all_by_hooks_and_what_is_rendered_beside_them(
     enabled: Lxc, cdictl: Cdictl, board: Board
 ) -> None:
-    enabled.make(ASKS + START_HOOK + cdictl("render", "lxc", "--beside-hook", BOARD).stdout)
+    enabled.make(ASKS + cdictl("render", "lxc", "--beside-hook", BOARD).stdout)
     done = enabled.start()
     assert done.returncode == 0, done.stderr + enabled.log()
     said = enabled.said()
@@ -125,6 +125,48 @@ def test_a_container_gets_all_by_hooks_and_what_is_rendered_beside_them(
     complaints = [line for line in enabled.log().splitlines() if " info " not in line and "no groups" not in line]
     assert complaints == []
     assert enabled.host.run("find", "/run/cdi-runc-lxc", "-type", "f").stdout == ""
+
+
+def renew(lxc: Lxc, unit: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command that the drop-in of a unit has, as systemd would before the container starts."""
+    text = lxc.host.path(f"/etc/systemd/system/{unit}.d/50-cdi-runc.conf").read_text()
+    line = text.splitlines()[-1].removeprefix("ExecStartPre=-").replace("%i", "c")
+    return lxc.host.run(*shlex.split(line))
+
+
+def test_what_hooks_cannot_give_is_renewed_by_the_units(enabled: Lxc, board: Board, cdictl: Cdictl) -> None:
+    enabled.make(f"{ASKS}lxc.include = {HOME}/c\n")
+    assert enabled.start().returncode == 0, enabled.log()  # the file is not there yet
+    assert enabled.said()["spaced"] == ""
+    assert f"{HOME}/c/cdi.conf is not as the specs are now" in enabled.log()
+    done = renew(enabled, "lxc@.service")
+    assert (done.returncode, done.stdout) == (0, f"c: {HOME}/c/cdi.conf is written\n"), done.stderr
+    assert enabled.start().returncode == 0, enabled.log()
+    said = enabled.said()
+    assert said | {"owner": ""} == {**WITH, "groups": said["groups"], "owner": ""}
+    assert ("44" in said["groups"].split()) == (not enabled.mapped)
+    assert enabled.read("tmp/startContainer").startswith("{")
+    enabled.host.write("/etc/cdi/board.json", board.spec(env=["SPACED=and  now"], hooks=[]))
+    assert enabled.start().returncode == 0, enabled.log()  # by hand, with what is there from before
+    assert renew(enabled, "lxc.service").stdout == f"c: {HOME}/c/cdi.conf is written\n"
+    assert renew(enabled, "lxc@.service").stdout == f"c: {HOME}/c/cdi.conf is unchanged\n"
+    enabled.log()
+    assert enabled.start().returncode == 0, enabled.log()
+    assert enabled.said()["spaced"] == "and  now"
+    assert [line for line in enabled.log().splitlines() if " warning " in line and "no groups" not in line] == []
+    assert "nothing is wrong" in cdictl("explain", "container", "c").stdout
+
+
+def test_a_container_that_asks_no_more_starts_without(enabled: Lxc) -> None:
+    """Also where its config includes the file itself, without which LXC would not read it."""
+    enabled.make(f"{ASKS}lxc.include = {HOME}/c/cdi.conf\n")
+    assert renew(enabled, "lxc@.service").returncode == 0
+    assert enabled.start().returncode == 0, enabled.log()
+    config = enabled.host.path(f"{HOME}/c/config")
+    config.write_text(config.read_text().replace(ASKS, ""))
+    assert renew(enabled, "lxc@.service").stdout == f"c: {HOME}/c/cdi.conf is emptied\n"
+    assert enabled.start().returncode == 0
+    assert enabled.said()["spaced"] == ""
 
 
 def test_vendors_hooks_find_the_root_file_system(enabled: Lxc, board: Board) -> None:
@@ -163,6 +205,7 @@ def test_what_the_config_lacks_is_logged(enabled: Lxc) -> None:
     groups = [] if enabled.mapped else ["lxc.init.groups = 44"]
     for line in ("lxc.environment = SPACED=a b", "lxc.hook.start = /dev/.cdi-start", *groups):
         assert f"--beside-hook would write it: {line}" in log
+    assert f"put this line into {HOME}/c/config, so that it has what it lacks: lxc.include = {HOME}/c\n" in log
 
 
 @pytest.fixture
@@ -270,10 +313,14 @@ def test_a_hook_that_fails_stops_the_start_and_says_why(enabled: Lxc, board: Boa
 
 def test_files_are_as_before(lxc: Lxc, cdictl: Cdictl) -> None:
     def files() -> str:
-        return lxc.host.run("sh", "-c", "find /usr/share/lxc /etc/lxc -type f -exec md5sum {} + | sort").stdout
+        return lxc.host.run(
+            "sh", "-c", "find /usr/share/lxc /etc/lxc /etc/systemd -type f -exec md5sum {} + -o -type d | sort"
+        ).stdout
 
     before = files()
-    assert "50-cdi-lxc.conf" in cdictl("engine", "enable", "lxc", "--dry-run").stdout
+    would_change = cdictl("engine", "enable", "lxc", "--dry-run").stdout
+    for name in ("50-cdi-lxc.conf", "lxc@.service.d/50-cdi-runc.conf", "lxc.service.d/50-cdi-runc.conf"):
+        assert f"/{name}\n" in would_change
     assert files() == before
     cdictl("engine", "enable", "lxc")
     assert "ok      device in the container" in cdictl("engine", "test", "lxc").stdout

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cdi_runc.engines import lxc, podman_hooks, records, registration, values
+from cdi_runc.engines import launcher, lxc, lxc_units, podman_hooks, records, registration, values
 from cdi_runc.engines.engine import EngineError, FilePlan, Found, NewRuntime
 from cdi_runc.engines.withdraw import withdraw
 
@@ -15,9 +15,22 @@ NEW = NewRuntime(path="/usr/bin/cdi-runc")
 
 
 @pytest.fixture
-def common(tmp_path: Path) -> Path:
+def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """LXC's common.conf, on a host without systemd's units."""
+    monkeypatch.setattr(lxc_units, "_LOOKED_INTO", (str(tmp_path / "lib"),))
+    monkeypatch.setattr(lxc_units, "_ADMINISTRATORS", str(tmp_path / "etc/systemd/system"))
     (tmp_path / "common.conf.d").mkdir()
     return tmp_path / "common.conf"
+
+
+@pytest.fixture
+def units(common: Path, tmp_path: Path) -> Path:
+    """The administrators' directory, on a host with both of LXC's units."""
+    folder = tmp_path / "lib/systemd/system"
+    folder.mkdir(parents=True)
+    for name in ("lxc@.service", "lxc.service", "lxc-net.service"):
+        (folder / name).touch()
+    return tmp_path / "etc/systemd/system"
 
 
 def found(name: str, config: Path) -> Found:
@@ -148,6 +161,63 @@ def test_at_start_host_rights_alone_need_no_python(
     assert not (tmp_path / "devices/devices.allow").exists()  # the rights of every container
 
 
+@pytest.mark.parametrize("settings", [None, "/srv/cdi.yaml"])
+def test_each_of_lxcs_units_renews_what_hooks_cannot_give(
+    common: Path, units: Path, monkeypatch: pytest.MonkeyPatch, settings: str | None
+) -> None:
+    monkeypatch.setattr(launcher, "installed", lambda name: f"/usr/bin/{name}")
+    plans = lxc.LXC.plan(found("lxc", common), NewRuntime(settings=settings), lxc.LXC.runtimes(found("lxc", common)))
+    lines = {plan.path: text_of(plan).splitlines()[-1] for plan in plans[1:]}
+    command = f"ExecStartPre=-/usr/bin/cdictl{f' --config {settings}' if settings else ''} render lxc"
+    assert lines == {
+        f"{units}/lxc@.service.d/50-cdi-runc.conf": f"{command} --container=%i",
+        f"{units}/lxc.service.d/50-cdi-runc.conf": f"{command} --all-containers",
+    }
+    incus = found("incus", common)
+    assert len(lxc.INCUS.plan(incus, NEW, lxc.INCUS.runtimes(incus))) == 1
+
+
+def test_a_path_that_a_unit_cannot_have(common: Path, units: Path) -> None:
+    with pytest.raises(EngineError, match=r"a b\.yaml has characters that a unit's line can't have"):
+        lxc.LXC.plan(found("lxc", common), NewRuntime(settings="/a b.yaml"), lxc.LXC.runtimes(found("lxc", common)))
+
+
+def test_what_administrators_have_beside_our_drop_in_stays(common: Path, units: Path, tmp_path: Path) -> None:
+    common.touch()
+    theirs = units / "lxc@.service.d/50-cdi-runc.conf", units / "lxc@.service.d/60-mine.conf"
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("[Service]\nNice=5")
+    here, state = found("lxc", common), str(tmp_path / "state")
+    registration.enable(lxc.LXC, here, NEW, directory=state)
+    assert "ExecStartPre=-" in (units / "lxc@.service.d/50-cdi-runc.conf").read_text()
+    assert "ExecStartPre=-" in (units / "lxc.service.d/50-cdi-runc.conf").read_text()
+    (record,) = records.registrations(state)
+    registration.disable(lxc.LXC, here, record, directory=state)
+    assert {path: path.read_text() for path in units.rglob("*") if path.is_file()} == dict.fromkeys(
+        theirs, "[Service]\nNice=5"
+    )
+    assert not (units / "lxc.service.d").exists()
+
+
+@pytest.mark.parametrize(("unit", "booted", "told"), [(True, True, True), (True, False, False), (False, True, False)])
+def test_systemd_is_told_where_it_runs_and_has_such_units(
+    common: Path, units: Path, monkeypatch: pytest.MonkeyPatch, unit: bool, booted: bool, told: bool
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(lxc_units, "ask", asked.append)
+    monkeypatch.setattr(lxc_units, "_BOOTED", str(units if booted else units / "none"))
+    units.mkdir(parents=True)
+    if not unit:
+        monkeypatch.setattr(lxc_units, "_LOOKED_INTO", ())
+    for system in (lxc.LXC, lxc.INCUS):
+        system.reload(found(system.system, common), None)
+    assert asked == [["systemctl", "daemon-reload"]] * told
+    command = lxc.LXC.reload_command(found("lxc", common), gone=False)
+    assert command == ("systemctl daemon-reload, or --restart" if told else "")
+    assert lxc.INCUS.reload_command(found("incus", common), gone=False) == ""
+
+
 def test_each_system_passes_over_the_others_containers(common: Path, tmp_path: Path) -> None:
     path = tmp_path / "incus/c/lxc.conf"
     path.parent.mkdir(parents=True)
@@ -186,6 +256,7 @@ def test_a_podman_hook_of_that_name_is_not_replaced(tmp_path: Path) -> None:
         podman_hooks.plan(here, NEW, podman_hooks.runtimes(here))
 
 
+@pytest.mark.usefixtures("units")
 @pytest.mark.parametrize(
     ("module", "name"), [(lxc.LXC, "lxc"), (lxc.INCUS, "incus"), (podman_hooks, "podman-hooks")], ids=str
 )

@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from cdi_runc.cdi.injection import resolve
+from cdi_runc.ctl import beside
 from cdi_runc.ctl.names import meant
 from cdi_runc.ctl.options import Options, complete_device, output_option
 from cdi_runc.ctl.output import echo_aside, echo_data
+from cdi_runc.ctl.specs.render_containers import render_containers
 from cdi_runc.render import TARGETS, Rendered, edits_of
 from cdi_runc.render import target as target_of
 
@@ -22,9 +24,18 @@ _EVERYBODYS_HOOKS = ("/usr/share/containers/oci/hooks.d", "/etc/containers/oci/h
 
 @click.command()
 @click.argument("target", metavar="TARGET", type=click.Choice(TARGETS))
-@click.argument("names", nargs=-1, required=True, metavar="DEVICE...", shell_complete=complete_device)
+@click.argument("names", nargs=-1, metavar="DEVICE...", shell_complete=complete_device)
 @click.option("--file", "as_file", is_flag=True, help="nspawn: the text of a .nspawn file, instead of arguments.")
 @click.option("--beside-hook", is_flag=True, help="lxc: only what LXC's hooks can't do (cdictl engine enable lxc).")
+@click.option(
+    "--container",
+    "containers",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=beside.complete,
+    help="lxc: write what this container needs beside LXC's hooks to cdi.conf in its directory.",
+)
+@click.option("--all-containers", is_flag=True, help="lxc: the same for every container.")
 @click.option(
     "--hooks-dir",
     metavar="DIR",
@@ -39,6 +50,8 @@ def render(
     /,
     target: str,
     names: tuple[str, ...],
+    containers: tuple[str, ...],
+    all_containers: bool,
     hooks_dir: str | None,
     strict: bool,
     output: str,
@@ -48,7 +61,16 @@ def render(
 
     TARGET is one of lxc, incus, nspawn, systemd, bwrap, docker, compose, podman, quadlet, kubernetes, apptainer, nomad
     and oci. Targets with flags give shell words on one line, the others the text of a file. What TARGET can't express
-    is reported on standard error. The text does not follow the spec: render again if a spec changes."""
+    is reported on standard error. The text does not follow the spec: render again if a spec changes.
+
+    With --container, the devices are those that the container's CDI_DEVICES names. The file is only written if it
+    changes, and is empty for a container that asks for nothing any more."""
+    if containers or all_containers:
+        _require_alone(target, names, hooks_dir, *how.values())
+        render_containers(options, None if all_containers else containers, strict, output)
+        return
+    if not names:
+        raise click.UsageError("Missing argument 'DEVICE...'.")
     made = _rendered(options, _form(target, hooks_dir, **how), names, hooks_dir)
     if hooks_dir:
         _write_hooks(hooks_dir, made.files)
@@ -64,6 +86,16 @@ def render(
             echo_aside(f"with cdi-runc, the whole device: {made.whole}")
     if strict and made.lost:
         raise click.exceptions.Exit(1)
+
+
+def _require_alone(target: str, *others: object) -> None:
+    """UsageError where --container is given with what says something else."""
+    if target != "lxc":
+        raise click.UsageError(f"--container and --all-containers are for lxc, not for {target}")
+    if any(others):
+        raise click.UsageError(
+            "--container and --all-containers take the devices from CDI_DEVICES: leave DEVICE and other options out"
+        )
 
 
 def _form(target: str, hooks_dir: str | None, as_file: bool, beside_hook: bool) -> str:

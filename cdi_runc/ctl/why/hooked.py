@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cdi_runc.ctl import beside
 from cdi_runc.ctl.options import Options
 from cdi_runc.ctl.why.story import Case, Level, Step, tell_of_decision, tell_of_devices
 from cdi_runc.engines import engine as engine_of
 from cdi_runc.engines.engine import EngineError
+from cdi_runc.engines.lxc import lxcpath
 from cdi_runc.shim.decision import decide
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.lxc import record
@@ -43,11 +45,19 @@ def find(name: str) -> Hooked | None:
     if "/" in name:
         return None
     for system, places in _CONFIGS.items():
-        paths = [os.path.expanduser(place).format(name=name) for place in places]
+        paths = [os.path.expanduser(place).format(name=name) for place in (*places, *_further(system))]
         config = next((path for path in paths if os.path.isfile(path)), "")
         if config or record.lines_of(record.log_path(os.environb), f"{system}/{name}"):
             return Hooked(system, name, config)
     return None
+
+
+def _further(system: str) -> list[str]:
+    """Where lxc.conf says that the containers are."""
+    try:
+        return [f"{lxcpath()}/{{name}}/config"] if system == "lxc" else []
+    except EngineError:
+        return []
 
 
 def tell(container: Hooked, options: Options) -> list[Step]:
@@ -67,7 +77,7 @@ def tell(container: Hooked, options: Options) -> list[Step]:
         except ShimError as fault:
             steps.append(Step("problem", str(fault)))
         else:
-            steps += [*_decided(container, case, asked), *tell_of_devices(case)]
+            steps += [*_decided(container, case, asked), *tell_of_devices(case), *_beside(container, case)]
     return steps + _said(container)
 
 
@@ -77,6 +87,19 @@ def _decided(container: Hooked, case: Case, asked: str) -> Iterator[Step]:
     yield from tell_of_decision(
         case, lambda: decide(config, "create", case.files, requests(asked), runtime=container.system)
     )
+
+
+def _beside(container: Hooked, case: Case) -> Iterator[Step]:
+    """Whether the config has what hooks can't give."""
+    if container.system != "lxc":
+        return
+    found = beside.look(container.name, os.path.dirname(container.config), case.files)
+    if found.missing_line:
+        text = "variables and the like can't come from hooks: put this line into the container's config"
+        yield Step("warning", f"{text}: {found.missing_line}", [container.config])
+    elif found.included and found.text not in (None, found.now):
+        renew = f"cdictl render lxc --container {container.name}"
+        yield Step("warning", f"{found.path} is not as the specs are now: start the container by its unit, or {renew}")
 
 
 def _request(container: Hooked, asked: str) -> Step:

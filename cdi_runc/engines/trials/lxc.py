@@ -8,9 +8,8 @@ import tarfile
 
 from cdi_runc.engines.ask import ask
 from cdi_runc.engines.engine import EngineError, Found
+from cdi_runc.engines.lxc import lxcpath
 from cdi_runc.engines.trials.container import Container
-
-_HOME = "/var/lib/lxc"
 
 
 def load_image(found: Found, archive: str, image: str) -> None:
@@ -34,7 +33,7 @@ def init_of(container: Container) -> str:
 
 def start(found: Found, container: Container) -> int:
     """A container without a network."""
-    home, rootfs = os.path.join(_HOME, container.name), _rootfs(container.image)
+    home, rootfs = os.path.join(lxcpath(), container.name), _rootfs(container.image)
     if not os.path.isdir(rootfs):
         raise EngineError(f"{rootfs} is not a directory: --image takes the root file system of a container")
     os.makedirs(home)
@@ -52,7 +51,7 @@ def start(found: Found, container: Container) -> int:
 
 def clean(found: Found, container: Container, image: bool) -> None:
     """`lxc-stop`, and the directories."""
-    home = os.path.join(_HOME, container.name)
+    home = os.path.join(lxcpath(), container.name)
     try:
         if os.path.isdir(home):
             ask([_beside(found, "lxc-stop"), "--kill", "--name", container.name])
@@ -65,7 +64,7 @@ def clean(found: Found, container: Container, image: bool) -> None:
 
 def _rootfs(image: str) -> str:
     """The directory that is an image for LXC: one that the user named, or ours."""
-    return image if image.startswith("/") else os.path.join(_HOME, f".{image.rpartition('/')[2].replace(':', '-')}")
+    return image if image.startswith("/") else os.path.join(lxcpath(), f".{image.rpartition('/')[2].replace(':', '-')}")
 
 
 def _beside(found: Found, name: str) -> str:

@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(hooked, "_hooks", lambda _: [])
     for place in ("lxc/c/config", "incus/c9/lxc.conf", "incus/tight_c2/lxc.conf"):
         (tmp_path / place).parent.mkdir(parents=True)
-        (tmp_path / place).write_text("lxc.environment = CDI_DEVICES=vendor.com/gpu=0\n")
+        (tmp_path / place).write_text("lxc.environment = CDI_DEVICES=vendor.com/gpu=0\nlxc.environment = GPU0=yes\n")
     (tmp_path / "config.yaml").write_text("")
     return tmp_path
 
@@ -59,3 +59,19 @@ def test_a_device_that_is_gone_is_told_once(cdictl: Cdictl, home: Path) -> None:
     (home / "lxc/c/config").write_text("lxc.environment = CDI_DEVICES=vendor.com/gpu=9\n")
     said = cdictl("--config", home / "config.yaml", "explain", "container", "c", "-o", "json").stdout
     assert said.count('"level": "problem"') == 1
+
+
+def test_what_the_config_lacks_is_told_with_the_line_that_mends_it(cdictl: Cdictl, home: Path) -> None:
+    asks, config = "lxc.environment = CDI_DEVICES=vendor.com/gpu=0\n", home / "lxc/c/config"
+
+    def said() -> str:
+        return " ".join(cdictl("--config", home / "config.yaml", "explain", "container", "c").stdout.split())
+
+    assert said().startswith("nothing is wrong")
+    config.write_text(asks)
+    line = f"put this line into the container's config: lxc.include = {home}/lxc/c"
+    assert f"warning: variables and the like can't come from hooks: {line}" in said()
+    config.write_text(f"{asks}lxc.include = {home}/lxc/c\n")
+    assert f"warning: {home}/lxc/c/cdi.conf is not as the specs are now" in said()
+    (home / "lxc/c/cdi.conf").write_text("# cdictl render lxc: vendor.com/gpu=0\nlxc.environment = GPU0=yes\n")
+    assert said().startswith("nothing is wrong")
