@@ -9,7 +9,9 @@ import pytest
 from integration.bundles import static_busybox
 from integration.cluster.cluster import PLACE, PROGRAMS, Cluster, find
 from integration.cluster.engine import ENGINES
+from integration.cluster.node import Node
 from integration.cluster.parts import ADDRESSES
+from integration.cluster.shim import HANDLERS, configure
 from integration.engines.host import Host
 from integration.packaging.conftest import ROOTS, TREE
 
@@ -42,3 +44,38 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     cluster = Cluster(host, engine)
     yield cluster
     cluster.close()
+
+
+@pytest.fixture(scope="module")
+def prepared(cluster: Cluster) -> Node:
+    return Node(cluster)
+
+
+@pytest.fixture
+def node(prepared: Node) -> Iterator[Node]:
+    """The node, whose lamps no container has had yet."""
+    prepared.lamps.forget()
+    yield prepared
+    prepared.restore()
+
+
+@pytest.fixture
+def engine_with_cdi(node: Node) -> Iterator[None]:
+    """The engine, as long as it reads CDI specs itself."""
+    path = HANDLERS["containerd"][0]
+    if node.cluster.engine != "containerd" or node.host.version("containerd", "--version") < (1, 7):
+        pytest.skip("this engine has no CDI that could be switched on")
+    text = node.host.path(path).read_text()
+    section = '[plugins."io.containerd.grpc.v1.cri"]\n'
+    configure(node.cluster, text.replace(section, f"{section}  enable_cdi = true\n"))
+    yield
+    configure(node.cluster, text)
+
+
+@pytest.fixture
+def asking(node: Node) -> Iterator[None]:
+    """cdi-runc, as long as it heeds no annotation and asks the kubelet."""
+    path = "/etc/cdi-runc/config.yaml"
+    node.host.write(path, "requests:\n  annotations: []\n  kubelet: true\n")
+    yield
+    node.host.path(path).unlink()

@@ -1,60 +1,13 @@
 """cdi-node on a real node: pods get its devices as resources, whatever the kubelet, the engine and the hardware do."""
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from integration.cluster.cluster import Cluster
-from integration.cluster.lamps import KIND, LOOK, Lamps, lit, seen
-from integration.cluster.pods import pod, run, start
+from integration.cluster.lamps import lit, seen
+from integration.cluster.node import REGISTERED, Node, sleeper, user
+from integration.cluster.pods import run, start
 from integration.cluster.service import Service
-from integration.cluster.shim import HANDLERS, configure, install
-
-REGISTERED = f"{KIND}: registered with the kubelet"
-
-
-class Node:
-    """The node, which has cdi-runc, the lamps, and cdi-node, which can be replaced."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        install(cluster)
-        self.cluster = cluster
-        self.host = cluster.host
-        self.lamps = Lamps(cluster.host)
-        self.services: list[Service] = []
-
-    def serve(self, *args: str) -> Service:
-        """Starts cdi-node, by default as a device plugin."""
-        self.services.append(Service(self.cluster, *(args or ("device-plugin",))))
-        return self.services[-1]
-
-    def wait_for(self, what: str, number: int, kind: str = KIND) -> None:
-        """Waits until the node's status has so many devices as its `capacity`, or as `allocatable`."""
-        name = kind.replace(".", r"\.")
-        self.cluster.wait(f"--for=jsonpath={{.status.{what}.{name}}}={number}", f"node/{self.cluster.node}")
-
-    def restore(self) -> None:
-        """Ends the pods and cdi-node."""
-        self.cluster.kubectl("delete", "pods", "--all", "--now")
-        for service in self.services:
-            service.end()
-        self.services.clear()
-        self.wait_for("allocatable", 0)
-
-
-@pytest.fixture(scope="module")
-def prepared(cluster: Cluster) -> Node:
-    return Node(cluster)
-
-
-@pytest.fixture
-def node(prepared: Node) -> Iterator[Node]:
-    """The node, whose lamps no container has had yet."""
-    prepared.lamps.forget()
-    yield prepared
-    prepared.restore()
 
 
 @pytest.fixture
@@ -65,37 +18,10 @@ def service(node: Node) -> Service:
     return service
 
 
-def user(name: str = "user", lamps: int = 1, handler: str | None = "cdi-runc") -> dict[str, Any]:
-    """A pod that asks for lamps and looks at them."""
-    manifest = pod(name, *LOOK, **({"runtimeClassName": handler} if handler else {}))
-    manifest["spec"]["containers"][0]["resources"] = {"limits": {KIND: lamps}}
-    return manifest
-
-
-def sleeper(name: str) -> dict[str, Any]:
-    """A pod that has a lamp until it is deleted."""
-    manifest = user(name)
-    manifest["spec"]["containers"][0]["command"] = ["sleep", "1000"]
-    return manifest
-
-
 @pytest.mark.usefixtures("service")
 def test_a_pod_gets_what_it_asks_for_once(node: Node) -> None:
     assert seen(run(node.cluster, user(lamps=2))) == lit("a", "b")
     assert sorted(node.lamps.switched_on()) == ["a", "b"]
-
-
-@pytest.fixture
-def engine_with_cdi(node: Node) -> Iterator[None]:
-    """The engine, as long as it reads CDI specs itself."""
-    path = HANDLERS["containerd"][0]
-    if node.cluster.engine != "containerd" or node.host.version("containerd", "--version") < (1, 7):
-        pytest.skip("this engine has no CDI that could be switched on")
-    text = node.host.path(path).read_text()
-    section = '[plugins."io.containerd.grpc.v1.cri"]\n'
-    configure(node.cluster, text.replace(section, f"{section}  enable_cdi = true\n"))
-    yield
-    configure(node.cluster, text)
 
 
 @pytest.mark.usefixtures("service", "engine_with_cdi")
@@ -103,15 +29,6 @@ def engine_with_cdi(node: Node) -> Iterator[None]:
 def test_an_engine_with_cdi_and_cdi_runc_give_it_once(node: Node, handler: str | None) -> None:
     said = seen(run(node.cluster, user(lamps=2, handler=handler)))
     assert (said, sorted(node.lamps.switched_on())) == (lit("a", "b"), ["a", "b"])
-
-
-@pytest.fixture
-def asking(node: Node) -> Iterator[None]:
-    """cdi-runc, as long as it heeds no annotation and asks the kubelet."""
-    path = "/etc/cdi-runc/config.yaml"
-    node.host.write(path, "requests:\n  annotations: []\n  kubelet: true\n")
-    yield
-    node.host.path(path).unlink()
 
 
 @pytest.mark.usefixtures("service", "asking")

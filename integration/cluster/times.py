@@ -13,9 +13,9 @@ from pathlib import Path
 
 from integration.cluster.cluster import DEVICE_PLUGINS, Cluster
 from integration.cluster.lamps import KIND
+from integration.cluster.node import REGISTERED, Node, sleeper, user
 from integration.cluster.parts import ADDRESSES
 from integration.cluster.pods import run, start
-from integration.cluster.test_devices import REGISTERED, Node, sleeper, user
 from integration.engines.host import Host
 from integration.packaging.conftest import ROOTS, TREE
 

@@ -1,0 +1,143 @@
+"""cdi-node as a driver for claims, on a real node: whatever the kubelet, the engine and the hardware do.
+
+Needs a cluster with resource.k8s.io/v1 (Kubernetes 1.34), and for extended resources by claims 1.36.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from integration.cluster.claiming import claiming, has_claims, make_classes, named, remove_all, wait_for_offer
+from integration.cluster.lamps import KIND, lit, seen
+from integration.cluster.node import Node, sleeper, user
+from integration.cluster.pods import complaint, run, start
+from integration.cluster.service import Service
+
+CLASS = "lamp.example.com"
+BOTH: dict[str, list[str]] = {"a": [], "b": []}
+REGISTERED = "the driver is registered with the kubelet"
+
+
+@pytest.fixture
+def claims(node: Node) -> Iterator[None]:
+    """The classes, in a cluster that has claims; afterwards there is no object of claims any more."""
+    if not has_claims(node.cluster):
+        pytest.skip("this cluster has no resource.k8s.io/v1 (Kubernetes 1.34)")
+    make_classes(node.cluster)
+    yield
+    node.cluster.kubectl("delete", "pods", "--all", "--now")
+    remove_all(node.cluster)
+
+
+def drive(node: Node) -> Service:
+    """Starts the driver, with the kubelet's own identity."""
+    return node.serve("dra", f"--kubeconfig={node.cluster.kubeconfig('kubelet')}", f"--node-name={node.cluster.node}")
+
+
+@pytest.fixture
+def service(node: Node, claims: None) -> Service:
+    """The driver, whose devices the cluster has."""
+    service = drive(node)
+    wait_for_offer(node.cluster, BOTH)
+    return service
+
+
+def claimant(node: Node, name: str = "user", handler: str | None = "cdi-runc", **request: object) -> dict[str, Any]:
+    """A pod that claims a lamp and looks at it."""
+    return claiming(node.cluster, user(name, handler=handler), CLASS, **request)
+
+
+def start_holder(node: Node, **request: object) -> str:
+    """Starts a pod that has a lamp until it is deleted, and gives its name."""
+    name = start(node.cluster, claiming(node.cluster, sleeper("holder"), CLASS, **request))
+    node.cluster.wait("--for=condition=Ready", f"pod/{name}")
+    return name
+
+
+@pytest.mark.usefixtures("service", "asking")
+def test_an_engine_without_cdi_gives_what_the_kubelet_says_once(node: Node) -> None:
+    assert seen(run(node.cluster, claimant(node, count=2))) == lit("a", "b")
+    assert sorted(node.lamps.switched_on()) == ["a", "b"]
+
+
+@pytest.mark.usefixtures("service", "asking", "engine_with_cdi")
+@pytest.mark.parametrize("handler", ["cdi-runc", None])
+def test_an_engine_with_cdi_gives_it_once(node: Node, handler: str | None) -> None:
+    said = seen(run(node.cluster, claimant(node, count=2, handler=handler)))
+    assert (said, sorted(node.lamps.switched_on())) == (lit("a", "b"), ["a", "b"])
+
+
+@pytest.mark.usefixtures("service", "asking")
+@pytest.mark.parametrize("lamp", ["a", "b"])
+def test_a_claim_can_choose_by_name(node: Node, lamp: str) -> None:
+    assert seen(run(node.cluster, claimant(node, selectors=named(lamp)))) == lit(lamp)
+
+
+@pytest.mark.usefixtures("service", "asking")
+def test_a_pod_that_knows_nothing_of_claims_gets_it_by_the_name_of_the_resource(node: Node) -> None:
+    server = json.loads(node.cluster.kubectl("version", "--output=json"))["serverVersion"]
+    if (int(server["major"]), int(server["minor"])) < (1, 36):
+        pytest.skip("this cluster has no extended resources by claims (Kubernetes 1.36)")
+    assert seen(run(node.cluster, user(lamps=2))) == lit("a", "b")
+    assert KIND not in node.cluster.kubectl("get", "nodes", "--output=jsonpath={.items[*].status.allocatable}")
+
+
+@pytest.mark.usefixtures("claims", "asking")
+def test_a_pod_waits_until_there_is_a_driver(node: Node) -> None:
+    name = start(node.cluster, claimant(node))
+    assert "cannot allocate all claims" in complaint(node.cluster, name, "FailedScheduling")
+    start(node.cluster, claimant(node))
+    drive(node)
+    node.cluster.wait("--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}")
+    assert len(node.lamps.switched_on()) == 1
+
+
+@pytest.mark.usefixtures("asking")
+def test_a_kubelet_that_is_killed_gets_the_driver_again(node: Node, service: Service) -> None:
+    holder = start_holder(node)
+    node.host.run("sh", "-c", "kill -9 $(cat /run/units/kubelet.pid)")
+    service.wait_until_it_says(REGISTERED, times=2)
+    run(node.cluster, claimant(node))
+    assert sorted(node.lamps.switched_on()) == ["a", "b"]
+    assert "lamp-" in node.cluster.kubectl("exec", holder, "--", "ls", "/dev")
+
+
+@pytest.mark.usefixtures("asking")
+def test_a_driver_that_is_killed_knows_afterwards_who_has_what(node: Node, service: Service) -> None:
+    holder = start_holder(node)
+    service.end("KILL")
+    drive(node).wait_until_it_says(REGISTERED)
+    wait_for_offer(node.cluster, BOTH)
+    run(node.cluster, claimant(node))
+    assert sorted(node.lamps.switched_on()) == ["a", "b"]
+    node.cluster.kubectl("delete", "pod", holder, "--now")
+    assert seen(run(node.cluster, claimant(node, "heir", count=2))) == lit("a", "b")
+
+
+@pytest.mark.usefixtures("asking")
+def test_a_new_version_takes_over_without_a_gap(node: Node, service: Service) -> None:
+    new = drive(node)
+    new.wait_until_it_says(REGISTERED)
+    service.end()
+    wait_for_offer(node.cluster, BOTH)
+    assert seen(run(node.cluster, claimant(node, count=2))) == lit("a", "b")
+
+
+@pytest.mark.usefixtures("service", "asking")
+def test_a_lamp_that_is_unplugged_is_taken_from_its_pod(node: Node) -> None:
+    holder = start_holder(node, selectors=named("a"))
+    node.lamps.unplug("a")
+    wait_for_offer(node.cluster, {"a": ["NoExecute"], "b": []})
+    node.cluster.wait("--for=delete", f"pod/{holder}")
+    assert seen(run(node.cluster, claimant(node))) == lit("b")
+    node.lamps.plug_in("a")
+    wait_for_offer(node.cluster, BOTH)
+    assert seen(run(node.cluster, claimant(node, "again", selectors=named("a")))) == lit("a")
+
+
+@pytest.mark.usefixtures("asking")
+def test_what_is_withdrawn_is_in_no_slice(node: Node, service: Service) -> None:
+    service.end("USR1")
+    wait_for_offer(node.cluster, {})
