@@ -39,6 +39,17 @@ class Refused(Exception):
         super().__init__(reason)
 
 
+class Serialized(bytes):
+    """An answer that is on the wire already. A list of 10,000 messages takes much memory, and its bytes little.
+
+    The bytes of parts of a message, one after the other, are the bytes of the whole (protobuf.dev, "Last One Wins").
+    """
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - grpclib calls it, as it does a message's
+        """The bytes."""
+        return self
+
+
 def unary(request: type, answer: type, function: Callable[[Any], Awaitable[Any]]) -> Handler:
     """One request, one answer."""
 

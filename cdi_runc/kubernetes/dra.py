@@ -17,13 +17,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from urllib.parse import quote
 
 from cdi_runc.inventory.inventory import Inventory, Item
-from cdi_runc.inventory.serving import Methods, served, streaming, unary
+from cdi_runc.inventory.serving import Methods, Serialized, served, streaming, unary
 from cdi_runc.inventory.stock import Stock
 from cdi_runc.kubernetes import checkpoint
 from cdi_runc.kubernetes.api import ApiError, Cluster, NoAnswer, Object
 from cdi_runc.kubernetes.checkpoint import Checkpoint, Given, Prepared
 from cdi_runc.kubernetes.claims import CannotPrepare, in_use, prepare
 from cdi_runc.kubernetes.exposition import Sample
+from cdi_runc.kubernetes.health import health
 from cdi_runc.kubernetes.publishing import GROUP, Publisher
 from cdi_runc.kubernetes.slices import DRIVER, labels
 from cdi_runc.kubernetes.turn import turn
@@ -33,7 +34,6 @@ from cdi_runc.kubernetes.wire import registration_pb2 as registration
 SERVICES = ("k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin", "k8s.io.kubelet.pkg.apis.dra.v1beta1.DRAPlugin")
 HEALTH_SERVICES = ("v1.DRAResourceHealth", "v1alpha1.DRAResourceHealth")
 ADVERTISED = ("v1.DRAPlugin", "v1beta1.DRAPlugin", "v1alpha1.DRAResourceHealth")  # the kubelet's words for them
-HEALTH_TIME = 12.0  # seconds between two words about health; after 30 the kubelet believes nothing any more
 SWEEP_TIME = 600.0  # seconds between two looks for claims that are gone
 
 
@@ -109,7 +109,7 @@ class Driver:
     def _methods(self) -> Methods:
         prepare_ = unary(wire.NodePrepareResourcesRequest, wire.NodePrepareResourcesResponse, self._prepare)
         unprepare = unary(wire.NodeUnprepareResourcesRequest, wire.NodeUnprepareResourcesResponse, self._unprepare)
-        watch = streaming(wire.NodeWatchResourcesRequest, wire.NodeWatchResourcesResponse, self._health)
+        watch = streaming(wire.NodeWatchResourcesRequest, Serialized, self._health)
         return {
             **{f"/{service}/NodePrepareResources": prepare_ for service in SERVICES},
             **{f"/{service}/NodeUnprepareResources": unprepare for service in SERVICES},
@@ -269,27 +269,6 @@ class Driver:
                     if state.claims.pop(uid, None):
                         state.write()
 
-    async def _health(
-        self, request: wire.NodeWatchResourcesRequest
-    ) -> AsyncGenerator[wire.NodeWatchResourcesResponse, None]:
+    def _health(self, request: wire.NodeWatchResourcesRequest) -> AsyncGenerator[Serialized, None]:
         assert self._stock
-        inventories = self._stock.follow()
-        coming = asyncio.ensure_future(inventories.__anext__())
-        try:
-            while True:
-                await asyncio.wait([coming], timeout=HEALTH_TIME)
-                if coming.done():
-                    coming = asyncio.ensure_future(inventories.__anext__())
-                yield self._health_now()
-        finally:
-            coming.cancel()
-
-    def _health_now(self) -> wire.NodeWatchResourcesResponse:
-        assert self._stock
-        answer = wire.NodeWatchResourcesResponse()
-        now = int(time.time())
-        for label, item in self._items().items():
-            health = wire.UNHEALTHY if item.fault else wire.HEALTHY
-            device = wire.DeviceIdentifier(pool_name=self.node, device_name=label)
-            answer.devices.add(device=device, health=health, last_updated_time=now, message=item.fault[:1024])
-        return answer
+        return health(self._stock, self.node, self._items)

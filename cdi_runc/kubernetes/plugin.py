@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from grpclib.const import Status
 
 from cdi_runc.cdi.annotations import annotation_key, annotation_value
 from cdi_runc.host.resources import REPLICA, device_of
-from cdi_runc.inventory.serving import Methods, Refused, streaming, unary
+from cdi_runc.inventory.serving import Methods, Refused, Serialized, streaming, unary
 from cdi_runc.kubernetes.preference import preferred
 from cdi_runc.kubernetes.wire import deviceplugin_pb2 as wire
 
@@ -35,7 +36,7 @@ class Plugin:
         self.allocations = 0
         self.listening = asyncio.Event()
         self.lost = asyncio.Event()
-        self._list = wire.ListAndWatchResponse()
+        self._list = Serialized()
         self._number = 0
         self._sent = -1
         self._new = asyncio.Event()
@@ -46,19 +47,15 @@ class Plugin:
         A device that is made of others is left out: this API cannot say that two devices exclude each other.
         """
         self.items = {item.name: item for item in items if not item.parts}
-        answer = wire.ListAndWatchResponse(
-            devices=(device for item in self.items.values() for device in _devices(item))
-        )
-        number = len(answer.devices)
-        while (size := answer.ByteSize()) > MAX_LIST:
-            del answer.devices[int(len(answer.devices) * MAX_LIST / size) :]
-        fits = len(answer.devices)
+        devices = [device for item in self.items.values() for device in _devices(item)]
+        fits = sum(size <= MAX_LIST for size in accumulate(map(len, devices)))
+        answer = Serialized(b"".join(devices[:fits]))
         if answer != self._list or self._number == 0:
             self._list = answer
             self._number += 1
             self._wake()
-        if fits < number:
-            return f"{self.resource}: the kubelet takes a list of {fits} at most, so {number - fits} are not offered"
+        if left := len(devices) - fits:
+            return f"{self.resource}: the kubelet takes a list of {fits} at most, so {left} are not offered"
         return ""
 
     @property
@@ -75,7 +72,7 @@ class Plugin:
         """What is served on the socket."""
         return {
             f"{SERVICE}/GetDevicePluginOptions": unary(wire.Empty, wire.DevicePluginOptions, self._options),
-            f"{SERVICE}/ListAndWatch": streaming(wire.Empty, wire.ListAndWatchResponse, self._list_and_watch),
+            f"{SERVICE}/ListAndWatch": streaming(wire.Empty, Serialized, self._list_and_watch),
             f"{SERVICE}/Allocate": unary(wire.AllocateRequest, wire.AllocateResponse, self._allocate),
             f"{SERVICE}/GetPreferredAllocation": unary(
                 wire.PreferredAllocationRequest, wire.PreferredAllocationResponse, self._preferred
@@ -85,7 +82,7 @@ class Plugin:
     async def _options(self, request: wire.Empty) -> wire.DevicePluginOptions:
         return options()
 
-    async def _list_and_watch(self, request: wire.Empty) -> AsyncGenerator[wire.ListAndWatchResponse, None]:
+    async def _list_and_watch(self, request: wire.Empty) -> AsyncGenerator[Serialized, None]:
         self.listening.set()
         sent = -1
         try:
@@ -165,9 +162,11 @@ def _identifiers(item: Item) -> tuple[str, ...]:
     return tuple(f"{item.name}{REPLICA}{number}" for number in range(item.shares))
 
 
-def _devices(item: Item) -> Iterable[wire.Device]:
+def _devices(item: Item) -> Iterable[bytes]:
+    """A part of the list for each of its IDs."""
     health = "Unhealthy" if item.fault else "Healthy"
     nodes = [wire.NUMANode(ID=number) for number in item.place.numa]
     topology = wire.TopologyInfo(nodes=nodes) if nodes else None
     for identifier in _identifiers(item):
-        yield wire.Device(ID=identifier, health=health, topology=topology)
+        device = wire.Device(ID=identifier, health=health, topology=topology)
+        yield wire.ListAndWatchResponse(devices=[device]).SerializeToString()

@@ -4,6 +4,7 @@ Needs a cluster with resource.k8s.io/v1 (Kubernetes 1.34), and for extended reso
 """
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ def claims(node: Node) -> Iterator[None]:
         pytest.skip("this cluster has no resource.k8s.io/v1 (Kubernetes 1.34)")
     make_classes(node.cluster)
     yield
-    node.cluster.kubectl("delete", "pods", "--all", "--now")
+    node.restore()  # a driver that is there would make its slices again
     remove_all(node.cluster)
 
 
@@ -40,6 +41,7 @@ def drive(node: Node) -> Service:
 def service(node: Node, claims: None) -> Service:
     """The driver, whose devices the cluster has."""
     service = drive(node)
+    service.wait_until_it_says(REGISTERED)
     wait_for_offer(node.cluster, BOTH)
     return service
 
@@ -92,6 +94,18 @@ def test_a_pod_waits_until_there_is_a_driver(node: Node) -> None:
     drive(node)
     node.cluster.wait("--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}")
     assert len(node.lamps.switched_on()) == 1
+
+
+@pytest.mark.usefixtures("asking")
+def test_a_pod_that_comes_while_the_driver_is_away_waits_for_it(node: Node, service: Service) -> None:
+    service.end()
+    name = start(node.cluster, claimant(node))
+    query = f"--field-selector=involvedObject.name={name},reason=FailedPrepareDynamicResources"
+    while not node.cluster.kubectl("get", "events", query, "--output=name"):
+        time.sleep(0.1)
+    drive(node)
+    # The kubelet tries again when it looks at the pod the next time, after 60 to 90 s.
+    node.cluster.wait("--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=120s")
 
 
 @pytest.mark.usefixtures("asking")
