@@ -68,9 +68,9 @@ def offered(cluster: Cluster, kind: str = KIND) -> dict[str, list[str]]:
     }
 
 
-def wait_for_offer(cluster: Cluster, expected: dict[str, list[str]], seconds: float = 60) -> None:
-    """Waits until the slices have these lamps, and no others."""
+def wait_for_offer(cluster: Cluster, expected: dict[str, list[str]], kind: str = KIND, seconds: float = 60) -> None:
+    """Waits until the slices have these devices of the kind, and no others."""
     deadline = time.monotonic() + seconds
-    while (found := offered(cluster)) != expected:
+    while (found := offered(cluster, kind)) != expected:
         assert time.monotonic() < deadline, found
         time.sleep(0.1)

@@ -23,8 +23,9 @@ from integration.engines.image import make_image
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "etcd", "kubectl", "helm")
 PLACE = os.environ.get("CDI_RUNC_KUBERNETES", "/var/cache/cdi-runc/kubernetes")
 
-# Where the kubelet has the sockets of device plugins, and its own for them.
-DEVICE_PLUGINS = "/var/lib/kubelet/device-plugins"
+# The kubelet's directory, and where it has the sockets of device plugins, and its own for them.
+KUBELET = "/var/lib/kubelet"
+DEVICE_PLUGINS = f"{KUBELET}/device-plugins"
 
 # A kubelet sets these sysctls, which are the kernel's and would outlast the machine to spoil; here it sets files. And
 # for each size of huge pages it demands a limit, of a cgroup controller that machines without systemd may lack.

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from integration.bundles import WIDGET, WITH, report, widget_spec
-from integration.cluster.cluster import DEVICE_PLUGINS, Cluster
+from integration.cluster.claiming import claiming, has_claims, make_classes, remove_all, wait_for_offer
+from integration.cluster.cluster import DEVICE_PLUGINS, KUBELET, Cluster
 from integration.cluster.pods import run, start
 from integration.cluster.shim import KUBERNETES
 from integration.cluster.test_node import the_probe
@@ -124,6 +125,29 @@ def test_pods_get_devices_as_resources_and_nothing_of_them_stays(node: Node) -> 
     node.cluster.wait(f"{allocatable}=0", f"node/{node.cluster.node}")
     sockets = [path.name for path in node.host.path(DEVICE_PLUGINS).iterdir() if path.is_socket()]
     assert (sockets, node.label(), node.files() ^ before) == (["kubelet.sock"], "", set())
+
+
+def test_pods_get_devices_by_claims_and_nothing_of_them_stays(node: Node) -> None:
+    if not has_claims(node.cluster):
+        pytest.skip("this cluster has no resource.k8s.io/v1 (Kubernetes 1.34)")
+    before, kind = node.files(), WIDGET.partition("=")[0]
+    node.cluster.helm(*INSTALL, "--set=dra=true", "--set=kubeletRequests=true")
+    device = WIDGET.partition("=")[2]
+    wait_for_offer(node.cluster, {device: []}, kind)
+    make_classes(node.cluster)
+    manifest = the_probe()
+    del manifest["metadata"]["annotations"]
+    assert report(run(node.cluster, claiming(node.cluster, manifest, "widget.example.com"))) == WITH
+    node.cluster.helm(*UNINSTALL)
+    wait_for_offer(node.cluster, {}, kind)
+    sockets = [
+        str(path)
+        for directory in (f"{KUBELET}/plugins/cdi-runc", f"{KUBELET}/plugins_registry")
+        for path in node.host.path(directory).iterdir()
+        if path.is_socket()
+    ]
+    remove_all(node.cluster)
+    assert (sockets, node.label(), node.files() ^ before) == ([], "", set())
 
 
 @pytest.fixture(scope="module")

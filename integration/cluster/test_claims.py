@@ -155,3 +155,65 @@ def test_a_lamp_that_is_unplugged_is_taken_from_its_pod(node: Node) -> None:
 def test_what_is_withdrawn_is_in_no_slice(node: Node, service: Service) -> None:
     service.end("USR1")
     wait_for_offer(node.cluster, {})
+
+
+@pytest.mark.usefixtures("service", "asking")
+def test_the_health_of_a_pods_lamp_is_in_its_status(node: Node) -> None:
+    endure = [{"key": "cdi-runc/unhealthy", "operator": "Exists"}]
+    holder = start_holder(node, selectors=named("a"), tolerations=endure)
+    health = "{.status.containerStatuses[0].allocatedResourcesStatus[0].resources[0].health}"
+    node.cluster.wait(f"--for=jsonpath={health}=Healthy", f"pod/{holder}", "--timeout=120s")
+    node.lamps.unplug("a")
+    node.cluster.wait(f"--for=jsonpath={health}=Unhealthy", f"pod/{holder}", "--timeout=120s")
+    status = node.cluster.kubectl("get", "pod", holder, "--output=jsonpath={.status.containerStatuses[0]}")
+    assert "device node /run/lamps/a: No such file or directory" in status
+    node.lamps.plug_in("a")
+    node.cluster.wait(f"--for=jsonpath={health}=Healthy", f"pod/{holder}", "--timeout=120s")
+
+
+@pytest.fixture
+def torches(node: Node, service: Service) -> Iterator[str]:
+    """Another kind: two devices, `all` that is made of both, and `shared`, which two may have. Gives its class."""
+    path, nodes = "/etc/cdi/torch.json", ["/dev/zero", "/dev/full"]
+    devices: list[dict[str, Any]] = [
+        {"name": name, "containerEdits": {"deviceNodes": [{"path": node} for node in own]}}
+        for name, own in (("a", nodes[:1]), ("b", nodes[1:]), ("all", nodes), ("shared", ["/dev/random"]))
+    ]
+    devices[-1]["annotations"] = {"cdi-runc/replicas": "2"}
+    spec = {"cdiVersion": "0.6.0", "kind": "example.com/torch", "devices": devices}
+    node.host.write(path, json.dumps(spec))
+    make_classes(node.cluster)
+    wait_for_offer(node.cluster, {"a": [], "b": [], "all": [], "shared": []}, "example.com/torch")
+    yield "torch.example.com"
+    node.host.path(path).unlink()
+    wait_for_offer(node.cluster, {}, "example.com/torch")
+
+
+def start_sleeper(node: Node, class_: str, name: str, device: str) -> str:
+    """Starts a pod that has this device of a class until it is deleted, and gives its name."""
+    return start(node.cluster, claiming(node.cluster, sleeper(name), class_, selectors=named(device)))
+
+
+def wait_until_ready(node: Node, *pods: str) -> None:
+    """Waits until all these pods run."""
+    node.cluster.wait("--for=condition=Ready", *(f"pod/{pod}" for pod in pods), "--timeout=120s")
+
+
+@pytest.mark.usefixtures("asking")
+def test_a_device_that_is_made_of_others_excludes_them(node: Node, torches: str) -> None:
+    whole = start_sleeper(node, torches, "whole", "all")
+    wait_until_ready(node, whole)
+    part = start_sleeper(node, torches, "part", "a")
+    node.cluster.wait("--for=condition=PodScheduled=false", f"pod/{part}")
+    node.cluster.kubectl("delete", "pod", whole, "--now")
+    wait_until_ready(node, part, start_sleeper(node, torches, "other", "b"))
+
+
+@pytest.mark.usefixtures("asking")
+def test_a_shared_device_goes_to_as_many_as_it_has_shares(node: Node, torches: str) -> None:
+    first, second = (start_sleeper(node, torches, name, "shared") for name in ("first", "second"))
+    wait_until_ready(node, first, second)
+    third = start_sleeper(node, torches, "third", "shared")
+    node.cluster.wait("--for=condition=PodScheduled=false", f"pod/{third}")
+    node.cluster.kubectl("delete", "pod", first, "--now")
+    wait_until_ready(node, third)
