@@ -27,7 +27,7 @@ from cdi_runc.kubernetes.exposition import Sample
 from cdi_runc.kubernetes.health import health
 from cdi_runc.kubernetes.publishing import GROUP, Publisher
 from cdi_runc.kubernetes.slices import DRIVER, labels
-from cdi_runc.kubernetes.turn import turn
+from cdi_runc.kubernetes.turn import removing, turn
 from cdi_runc.kubernetes.wire import dra_pb2 as wire
 from cdi_runc.kubernetes.wire import registration_pb2 as registration
 
@@ -97,6 +97,12 @@ class Driver:
                 await self.publisher.withdraw()
             except (ApiError, NoAnswer) as error:
                 self._say(f"the slices of this node stay until the kubelet removes them: {error}")
+
+    def tidy(self) -> None:
+        """Leave no file behind. Prepared claims stay written down, since their pods go on. Raises OSError."""
+        with removing(f"{self._state}.lock") as nobody, contextlib.suppress(FileNotFoundError, checkpoint.Corrupt):
+            if nobody and not checkpoint.read(self._state, checkpoint.boot_id()).claims:
+                os.unlink(self._state)
 
     def samples(self) -> Iterator[Sample]:
         """For Prometheus."""

@@ -8,17 +8,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import os
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import quote
 
 from cdi_runc.kubernetes.api import ApiError, Cluster, NoAnswer
 from cdi_runc.kubernetes.pauses import pauses
+from cdi_runc.kubernetes.turn import LOOK, lock_file
 
 LABEL, READY = "cdi-runc/devices", "ready"
 UNREADY_TIME = 60.0  # seconds; a kubelet that starts again is quicker, and a change costs the whole cluster something
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0  # seconds until a call that failed is made again
-LOOK = 0.2  # seconds between two looks whether another instance has taken the label away
 
 
 class Label:
@@ -31,7 +30,7 @@ class Label:
         self._path = path
         self._say = say
         self._said = ""
-        self._lock = -1
+        self._lock: Callable[[int], bool] | None = None
         self._leaving = False
         self._writing = asyncio.Lock()
 
@@ -56,24 +55,23 @@ class Label:
         """Take the label away, unless another instance is there. Raises ApiError and NoAnswer."""
         self._leaving = True
         async with self._writing:
-            if self._lock >= 0 and _try(self._lock, fcntl.LOCK_EX):
+            if self._lock and self._lock(fcntl.LOCK_EX):
                 try:
                     await self._patch(None)
                 finally:
-                    fcntl.flock(self._lock, fcntl.LOCK_UN)
+                    self._lock(fcntl.LOCK_UN)
 
     @contextlib.asynccontextmanager
     async def _shared(self) -> AsyncIterator[None]:
         """Be one of those who hold the lock. One who has it alone takes the label away at this moment."""
-        os.makedirs(os.path.dirname(self._path), mode=0o750, exist_ok=True)
-        with open(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb") as file:
-            while not _try(file.fileno(), fcntl.LOCK_SH):
+        with lock_file(self._path) as lock:
+            while not lock(fcntl.LOCK_SH):
                 await asyncio.sleep(LOOK)
-            self._lock = file.fileno()
+            self._lock = lock
             try:
                 yield
             finally:
-                self._lock = -1
+                self._lock = None
 
     async def _write(self, ready: bool) -> None:
         async with self._writing:
@@ -105,12 +103,3 @@ async def _stays(missing: Callable[[], str], moved: asyncio.Event) -> bool:
         await moved.wait()
         timer.cancel()
     return False
-
-
-def _try(descriptor: int, how: int) -> bool:
-    """Have the lock in that way, if that is possible now."""
-    try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

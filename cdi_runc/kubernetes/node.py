@@ -20,7 +20,7 @@ from cdi_runc.kubernetes.events import KIND_NOT_OFFERED, SPEC_REFUSED, Events
 from cdi_runc.kubernetes.exposition import Sample
 from cdi_runc.kubernetes.label import LABEL, Label
 from cdi_runc.kubernetes.removal import daemon_set_path, goes_on
-from cdi_runc.kubernetes.turn import turn
+from cdi_runc.kubernetes.turn import removing, turn
 
 LOCK, LABEL_LOCK = "plugins/cdi-runc/lock", "plugins/cdi-runc/label.lock"  # below the kubelet's directory
 LEAVE_TIME = 20.0  # seconds for taking back what we offered; a pod is killed after 30
@@ -39,6 +39,7 @@ class Node:
             self.cluster = Cluster(self._credentials)
         elif options.label_node or options.daemon_set:
             raise ValueError("--label-node and --daemon-set need a cluster: --kubeconfig, or a pod's service account")
+        self._withdrawn = False
         self._moved = asyncio.Event()  # set when what is missing may have become something else
         self.events = Events(self.cluster, options.node_name, say) if self.cluster else None
         self.plugins: DevicePlugins | None = None
@@ -67,7 +68,12 @@ class Node:
                 jobs.append(self.events.keep())
             if self.label:
                 jobs.append(self.label.keep(self.missing, self._moved))
-            await _together(jobs)
+            try:
+                await _together(jobs)
+            finally:
+                if self._withdrawn:
+                    with contextlib.suppress(OSError):
+                        self._tidy()
 
     async def leave(self, withdraw: bool) -> None:
         """What has to be done before the end, as far as it can be done in time.
@@ -92,7 +98,17 @@ class Node:
         if withdraw and self.driver:
             await self.driver.withdraw()
         if withdraw:
+            self._withdrawn = True
             self.say("all devices are withdrawn")
+
+    def _tidy(self) -> None:
+        """Remove what is below the kubelet's directory and of no use any more. Raises OSError."""
+        if self.driver:
+            self.driver.tidy()
+        for path in (os.path.join(self.options.kubelet_dir, name) for name in (LOCK, LABEL_LOCK)):
+            with removing(path):
+                pass
+        os.rmdir(os.path.dirname(path))
 
     def missing(self) -> str:
         """What the cluster does not have of us yet; '' when it has all."""

@@ -124,7 +124,8 @@ def test_pods_get_devices_as_resources_and_nothing_of_them_stays(node: Node) -> 
     node.cluster.helm(*UNINSTALL)
     node.cluster.wait(f"{allocatable}=0", f"node/{node.cluster.node}")
     sockets = [path.name for path in node.host.path(DEVICE_PLUGINS).iterdir() if path.is_socket()]
-    assert (sockets, node.label(), node.files() ^ before) == (["kubelet.sock"], "", set())
+    left = list(node.host.path(f"{KUBELET}/plugins").iterdir())
+    assert (sockets, left, node.label(), node.files() ^ before) == (["kubelet.sock"], [], "", set())
 
 
 def test_pods_get_devices_by_claims_and_nothing_of_them_stays(node: Node) -> None:
@@ -140,14 +141,9 @@ def test_pods_get_devices_by_claims_and_nothing_of_them_stays(node: Node) -> Non
     assert report(run(node.cluster, claiming(node.cluster, manifest, "widget.example.com"))) == WITH
     node.cluster.helm(*UNINSTALL)
     wait_for_offer(node.cluster, {}, kind)
-    sockets = [
-        str(path)
-        for directory in (f"{KUBELET}/plugins/cdi-runc", f"{KUBELET}/plugins_registry")
-        for path in node.host.path(directory).iterdir()
-        if path.is_socket()
-    ]
     remove_all(node.cluster)
-    assert (sockets, node.label(), node.files() ^ before) == ([], "", set())
+    left = [path for name in ("plugins", "plugins_registry") for path in node.host.path(f"{KUBELET}/{name}").iterdir()]
+    assert (left, node.label(), node.files() ^ before) == ([], "", set())
 
 
 @pytest.fixture(scope="module")

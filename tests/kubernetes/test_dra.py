@@ -403,6 +403,20 @@ def test_a_withdrawal_deletes_the_slices(node: Node) -> None:
     play(node, scene)
 
 
+@pytest.mark.parametrize("is_in_use", [True, False])
+def test_claims_stay_written_down_while_pods_have_them(node: Node, is_in_use: bool) -> None:
+    async def scene(driver: Driver) -> None:
+        claim = node.api.claim("a", G0)
+        await node.kubelet.prepare(claim)
+        if not is_in_use:
+            await node.kubelet.unprepare(claim)
+        driver.tidy()
+        assert node.state.exists() == is_in_use
+        assert not node.state.with_name("claims.json.lock").exists()
+
+    play(node, scene)
+
+
 def test_a_kubelet_that_refuses_is_heard(node: Node) -> None:
     node.kubelet.refuse = "not this one"
 

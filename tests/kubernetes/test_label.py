@@ -91,7 +91,7 @@ def test_it_comes_with_the_registration_and_goes_with_the_end(play: Play) -> Non
 def test_one_that_gets_ready_while_it_leaves_writes_no_label(play: Play) -> None:
     async def scene(api: ApiServer, start: Callable[[], Instance]) -> None:
         one = start()
-        await until(lambda: one.label._lock >= 0)
+        await until(lambda: one.label._lock)
         await one.label.leave()
         one.ready()
         await until(lambda: not one._moved.is_set())
@@ -141,7 +141,7 @@ def test_the_end_of_the_old_one_does_not_take_it_from_the_new_one(play: Play) ->
         old.ready()
         await until(lambda: api.label() == "ready")
         new = start()
-        await until(lambda: new.label._lock >= 0)
+        await until(lambda: new.label._lock)
         await old.label.leave()
         assert api.label() == "ready"
         await old.kill()

@@ -153,6 +153,7 @@ def test_a_removal_of_the_daemon_set_leaves_nothing(scene: Scene) -> None:
             assert (scene.kubelet.capacity(GPU), scene.api.label(), scene.api.slices) == ([], None, {})
 
     asyncio.run(run())
+    assert list((scene.directory / "plugins").iterdir()) == []
     assert [path for path in scene.directory.rglob("*") if path.is_socket()] == []
 
 
