@@ -63,7 +63,7 @@ def offered(cluster: Cluster, kind: str = KIND) -> dict[str, list[str]]:
     return {
         device["attributes"]["name"]["string"]: [taint["effect"] for taint in device.get("taints", [])]
         for slice_ in slices
-        for device in slice_["spec"]["devices"]
+        for device in slice_["spec"].get("devices", [])
         if device["attributes"]["kind"]["string"] == kind
     }
 
