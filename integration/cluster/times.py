@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from integration.cluster.claiming import claiming, has_claims, make_classes, remove_all, wait_for_offer
 from integration.cluster.cluster import DEVICE_PLUGINS, Cluster
 from integration.cluster.lamps import KIND
 from integration.cluster.node import REGISTERED, Node, sleeper, user
@@ -79,6 +80,30 @@ def measure(node: Node) -> dict[str, float]:
 
     times |= of_restart(node, lambda: sum(REGISTERED in line for line in service.said()))
     node.restore()
+    return times | (of_claims(node) if has_claims(node.cluster) else {})
+
+
+def of_claims(node: Node) -> dict[str, float]:
+    """The same by claims, with the driver from its start to its end."""
+    times: dict[str, float] = {}
+    make_classes(node.cluster)
+    began = time.monotonic()
+    node.serve("dra", f"--kubeconfig={node.cluster.kubeconfig('kubelet')}", f"--node-name={node.cluster.node}")
+    wait_for_offer(node.cluster, {"a": [], "b": []})
+    times["the driver's start: in the cluster's slices"] = time.monotonic() - began
+    began = time.monotonic()
+    node.lamps.unplug("a")
+    wait_for_offer(node.cluster, {"a": ["NoExecute"], "b": []})
+    times["a device is unplugged: in the slices"] = time.monotonic() - began
+    node.lamps.plug_in("a")
+    wait_for_offer(node.cluster, {"a": [], "b": []})
+    manifest = claiming(node.cluster, sleeper("claimant"), "lamp.example.com")
+    began = time.monotonic()
+    name = start(node.cluster, manifest)
+    node.cluster.wait("--for=condition=Ready", f"pod/{name}")
+    times["a pod with a claim, from apply to ready"] = time.monotonic() - began
+    node.restore()
+    remove_all(node.cluster)
     return times
 
 
