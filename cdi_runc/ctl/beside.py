@@ -21,7 +21,7 @@ from cdi_runc.host.errors import SettingsError
 from cdi_runc.render import Edits, Lost, edits_of, target
 from cdi_runc.shim.decision import decide
 from cdi_runc.shim.errors import ShimError
-from cdi_runc.shim.lxc import hook
+from cdi_runc.shim.lxc import hook, lacking, rights
 from cdi_runc.shim.lxc.config import LxcConfig
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Beside:
     @property
     def path(self) -> str:
         """The file."""
-        return os.path.join(self.home, hook.BESIDE)
+        return os.path.join(self.home, lacking.FILE)
 
     @property
     def missing_line(self) -> str:
@@ -83,21 +83,21 @@ def look(name: str, home: str, known: Known) -> Beside:
     try:
         config = LxcConfig(path)
         _require_trust(home, path, config)
-        now = _now(os.path.join(home, hook.BESIDE))
+        now = _now(os.path.join(home, lacking.FILE))
     except (OSError, CDIError) as error:
         return Beside(name, home, fault=str(error) if isinstance(error, CDIError) else f"{path}: {error.strerror}")
     asked = config.environment.get(hook.VARIABLE, "")
     nothing = "" if now is not None else None  # the config may include the file by its name
-    included = hook.included_beside(config, home)
+    included = lacking.is_included(config, home)
     if not asked:
         return Beside(name, home, now=now, text=nothing, included=included)
     try:
         edits = _edits(name, asked, known)
-        rights = not hook.has_old_devices_cgroup()
-        made = target("lxc-beside-hook")(edits, rights=rights, mapped=config.mapped)
+        late = rights.has_old_devices_cgroup()  # start-host gives rights then
+        made = target("lxc-beside-hook")(edits, rights=not late, mapped=config.mapped)
     except (CDIError, SettingsError, ShimError) as fault:
         return Beside(name, home, asked, now, nothing, included, fault=str(fault))
-    lacks = any(line.startswith(hook.LACKS) for line in hook.lacking(config, edits.config, config.mapped))
+    lacks = any(line.startswith(lacking.LACKS) for line in lacking.lines(config, edits.config, config.mapped))
     return Beside(name, home, asked, now, made.text, included, lacks, lost=made.lost)
 
 

@@ -45,10 +45,16 @@ _RIGHTS = (
     ' while [ "$given" ] && read -r rule; do echo "$rule" >"/sys/fs/cgroup/devices$group/devices.allow" || given=;'
     ' done <"$f"; [ ! "$given" ] || exit 0; fi; '
 )
+# The process that pre-start has left calls hooks (shim/lxc/waiting.py). Nobody waits who opens a pipe for both; then
+# `read` waits for that process alone, and ends with it.
+_HOOKS = (
+    'f=/run/cdi-runc-lxc$LXC_CONFIG_FILE; if [ -p "$f/go" ]; then exec 3<>"$f/done" 4<"$f/done" 3<&-;'
+    ' echo "$LXC_PID" 1<>"$f/go"; if read -r begun <&4; then read -r given <&4; exit "${given:-1}"; fi; fi; '
+)
 _CONDITIONS = {
     "pre-start": _ASKS,
     "mount": '[ "$CDI_DEVICES" ] || exit 0; ',
-    "start-host": _IS_THERE.format("/start-host") + _RIGHTS,
+    "start-host": _IS_THERE.format("/start-host") + _RIGHTS + _HOOKS,
     "post-stop": _IS_THERE.format(""),
 }
 

@@ -18,7 +18,7 @@ _OPTIONS = frozenset(
 
 _HOOK = "only LXC's hooks run it: cdictl engine enable lxc, and lxc.environment = CDI_DEVICES={} in the container"
 
-# LXC's mount hook puts the program there (shim/lxc/hook.py, START_HOOK). LXC takes no line of sh, only a path.
+# LXC's mount hook puts the program there (shim/lxc/lacking.py, START_HOOK). LXC takes no line of sh, only a path.
 _START_HOOK = "lxc.hook.start = /dev/.cdi-start"
 
 

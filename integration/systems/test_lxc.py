@@ -124,7 +124,7 @@ def test_a_container_gets_all_by_hooks_and_what_is_rendered_beside_them(
     assert states["prestart"]["pid"] > 1
     complaints = [line for line in enabled.log().splitlines() if " info " not in line and "no groups" not in line]
     assert complaints == []
-    assert enabled.host.run("find", "/run/cdi-runc-lxc", "-type", "f").stdout == ""
+    assert enabled.host.run("find", "/run/cdi-runc-lxc", "!", "-type", "d").stdout == ""
 
 
 def renew(lxc: Lxc, unit: str) -> "subprocess.CompletedProcess[str]":

@@ -11,7 +11,7 @@ import yaml
 
 from cdi_runc.render import TARGETS, RenderError, target
 from cdi_runc.render.lxc import beside_hook
-from cdi_runc.shim.lxc.hook import START_HOOK
+from cdi_runc.shim.lxc.lacking import START_HOOK
 from tests.render.conftest import MakeEdits
 
 ODD = 'it\'s "q" $HOME 5% a:b=c,d ü\\n'

@@ -9,6 +9,7 @@ import posix
 from cdi_runc.host import places
 from cdi_runc.shim.errors import ShimError
 from cdi_runc.shim.jsontext import Document
+from cdi_runc.shim.lxc import waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def said(bundle: str) -> list[str]:
 
 def remove(bundle: str) -> None:
     """Remove a bundle, and the directories above it that are empty then."""
-    for name in (_PLAN, _CONFIG, _SAID, _START_HOST):
+    waiting.release(bundle)
+    for name in (_PLAN, _CONFIG, _SAID, _START_HOST, *waiting.NAMES):
         try:
             posix.unlink(f"{bundle}/{name}")
         except OSError:

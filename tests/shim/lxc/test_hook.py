@@ -12,7 +12,7 @@ import pytest
 
 from cdi_runc.cdi.errors import UnresolvableDevices
 from cdi_runc.shim.errors import ShimError
-from cdi_runc.shim.lxc import hook, plan, record
+from cdi_runc.shim.lxc import hook, plan, record, rights, start_host
 from tests.processes import ending
 
 if TYPE_CHECKING:
@@ -73,14 +73,17 @@ class Lxc:
 
 
 @pytest.fixture
-def lxc(lxc_places: Path) -> Lxc:
-    return Lxc(lxc_places)
+def lxc(lxc_places: Path) -> Iterator[Lxc]:
+    lxc = Lxc(lxc_places)
+    yield lxc
+    if lxc.bundle:  # in which a process may wait
+        plan.remove(str(lxc.bundle))
 
 
 @pytest.fixture
 def no_old_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if this host's cgroups were of version 2."""
-    monkeypatch.setattr(hook, "has_old_devices_cgroup", lambda: False)
+    monkeypatch.setattr(rights, "has_old_devices_cgroup", lambda: False)
 
 
 def tell(path: Path, stage: str, words: str = "") -> dict[str, Any]:
@@ -160,7 +163,7 @@ RIGHT = "c 1:3 rwm\n"
 def test_start_host_is_needed_for_rights_and_hooks_and_needs_python_for_hooks(
     lxc: Lxc, monkeypatch: pytest.MonkeyPatch, edits: Any, lines: list[str], left: str | None
 ) -> None:
-    monkeypatch.setattr(hook, "has_old_devices_cgroup", lambda: True)
+    monkeypatch.setattr(rights, "has_old_devices_cgroup", lambda: True)
     lxc.edits = edits
     lxc.asks(*lines)
     assert lxc("pre-start") == 0
@@ -233,7 +236,7 @@ def test_only_a_directory_of_the_container_is_to_be_included(lxc: Lxc, system: s
 
 
 def test_with_the_old_cgroups_the_rights_are_given_later(lxc: Lxc, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook, "has_old_devices_cgroup", lambda: True)
+    monkeypatch.setattr(rights, "has_old_devices_cgroup", lambda: True)
     lxc.edits = NODE
     lxc.asks()
     assert lxc("pre-start") == 0
@@ -328,6 +331,21 @@ def test_start_host_runs_hooks_which_find_the_root_file_system(lxc: Lxc, tmp_pat
     assert json.loads((lxc.bundle / "config.json").read_text())["root"] == {"path": f"/proc/{os.getpid()}/root"}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the host's root has the line of sh that calls it")
+@pytest.mark.parametrize(("words", "answer"), [("", "0"), ("no card", "1")])
+def test_start_host_needs_no_python_of_its_own(lxc: Lxc, tmp_path: Path, words: str, answer: str) -> None:
+    lxc.edits = {"hooks": [tell(tmp_path, "createRuntime", words)]}
+    lxc.asks()
+    assert lxc("pre-start") == 0
+    assert lxc.bundle
+    with (lxc.bundle / "done").open("r+b", 0) as done:
+        (lxc.bundle / "go").write_text(f"{os.getpid()}\n")
+        assert [done.readline(), done.readline()] == [b"begun\n", f"{answer}\n".encode()]
+    assert json.loads((tmp_path / "createRuntime").read_text())["pid"] == os.getpid()
+    said = [line for level, line in lxc.logged() if level == "error"]
+    assert said == ([f"start-host: hook createRuntime /bin/sh: exit status 3: {words}"] if words else [])
+
+
 def test_a_hook_that_fails_at_start_host_stops_the_container(
     lxc: Lxc, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -383,7 +401,7 @@ def test_a_poststart_hook_that_fails_is_logged(lxc: Lxc, tmp_path: Path, init: "
 def test_an_init_that_never_starts_is_logged(
     lxc: Lxc, tmp_path: Path, init: "subprocess.Popen[str]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hook, "_PATIENCE", 0)
+    monkeypatch.setattr(start_host, "_PATIENCE", 0)
     lxc.edits = {"hooks": [tell(tmp_path, "poststart")]}
     lxc.asks()
     lxc.pid = str(init.pid)
