@@ -1,6 +1,7 @@
 """`python -m integration.bench.systems`: what the hooks add to the start of an LXC container, in a machine to spoil.
 
-As root, where LXC is. Each figure is a median, taken in turns.
+As root, where LXC is. Each figure is a median, taken in turns: of the time until the container runs, and of the
+processor time, which a busy machine changes less.
 """
 
 import argparse
@@ -21,15 +22,17 @@ from integration.engines.host import Host
 TREE = Path(__file__).resolve().parents[2]
 HOME = "/var/lib/lxc"
 COMMON = "/usr/share/lxc/config/common.conf"
+PYTHON = ("/usr/bin/python3", "-I", "-S", "-c", "pass")
 REST = 0.2  # seconds before each start
 AT_A_START = ("pre-start", "mount", "start-host")  # those of our hooks that a start waits for
 
 
 def make_container(host: Host, name: str, include: str, lines: Sequence[str] = ()) -> None:
-    """A container whose init does nothing."""
-    config = [f"lxc.include = {include}", f"lxc.rootfs.path = dir:{HOME}/rootfs", f"lxc.uts.name = {name}"]
-    config += ["lxc.net.0.type = empty", "lxc.init.cmd = /bin/busybox sleep 60", *lines]
-    host.write(f"{HOME}/{name}/config", "".join(f"{line}\n" for line in config))
+    """A container whose init does nothing, and a second one whose init ends at once."""
+    for each, init in ((name, "sleep 60"), (f"{name}-short", "true")):
+        config = [f"lxc.include = {include}", f"lxc.rootfs.path = dir:{HOME}/rootfs", f"lxc.uts.name = {each}"]
+        config += ["lxc.net.0.type = empty", f"lxc.init.cmd = /bin/busybox {init}", *lines]
+        host.write(f"{HOME}/{each}/config", "".join(f"{line}\n" for line in config))
 
 
 def enter(host: Host, *command: str) -> list[str]:
@@ -76,6 +79,8 @@ def measure(host: Host, rounds: int) -> None:
     done = host.run(f"{TREE}/.venv/bin/cdictl", "engine", "enable", "lxc")
     if done.returncode != 0:
         sys.exit(done.stderr)
+    hooks = host.path(f"{COMMON}.d/50-cdi-lxc.conf").read_text().splitlines(keepends=True)
+    host.write(f"{COMMON}.d/50-cdi-lxc.conf", "".join(line for line in hooks if "post-stop" not in line))  # no start
     make_container(host, "bare", "/usr/share/lxc/config/bare.conf")
     empty = [f"lxc.hook.{stage} = /bin/true" for stage in AT_A_START]
     make_container(host, "empty", "/usr/share/lxc/config/bare.conf", empty)
@@ -86,17 +91,36 @@ def measure(host: Host, rounds: int) -> None:
         Case(name, enter(host, "lxc-start", "--name", name), functools.partial(stop, host, name))
         for name in ("bare", "empty", "idle", "rights", "asks")
     ]
-    python = Case("python", enter(host, "/usr/bin/python3", "-I", "-S", "-c", "pass"))
+    python = Case("python", enter(host, *PYTHON))
     nothing = Case("true", enter(host, "/bin/true"))
     run_interleaved([*cases, python, nothing], rounds)
-    start = python.median - nothing.median
+    report("time until the container runs", cases, python.median - nothing.median)
+    spent = [Case(case.name, ["lxc-start", "--foreground", "--name", f"{case.name}-short"]) for case in cases]
+    python, nothing = Case("python", PYTHON), Case("true", ["/bin/true"])
+    for number in range(rounds + 1):
+        for case in (*spent, python, nothing):
+            took = processor_time(host, case.argv)
+            case.times += [took] if number else []
+    report("processor time", spent, python.median - nothing.median)
+
+
+def processor_time(host: Host, argv: Sequence[str]) -> float:
+    """Milliseconds of a command in the machine, and of all that it starts."""
+    done = host.run("/usr/bin/python3", f"{TREE}/integration/bench/spent.py", *argv)
+    if done.returncode != 0:
+        sys.exit(f"exit status {done.returncode} of {' '.join(argv)}")
+    return float(done.stdout)
+
+
+def report(what: str, cases: Sequence[Case], start: float) -> None:
+    """Print what the containers took more than the first one; `start` is what a Python takes."""
     bare, empty_hooks, idle, rights, asks = cases
-    print(f"a start of an LXC container without hooks: {bare.median:.1f} ms {_deviation(bare.times)}")
-    print(f"three hooks that are /bin/true: {_more(empty_hooks, bare)}")
-    print(f"our hooks, nothing asked for: {_more(idle, bare)}")
+    print(f"{what}, of an LXC container without hooks: {bare.median:.1f} ms {_deviation(bare.times)}")
+    print(f"  three hooks that are /bin/true: {_more(empty_hooks, bare)}")
+    print(f"  our hooks, nothing asked for: {_more(idle, bare)}")
     most = f"{2 * start + 20:.1f}: two Python starts of {start:.1f}, + 20"
-    print(f"our hooks, one device: {_more(rights, bare)} (at most {most})")
-    print(f"our hooks, one device with a createRuntime hook: {_more(asks, bare)} (at most {most})")
+    print(f"  our hooks, one device: {_more(rights, bare)} (at most {most})")
+    print(f"  our hooks, one device with a createRuntime hook: {_more(asks, bare)} (at most {most})")
 
 
 def _more(case: Case, base: Case) -> str:
