@@ -1,9 +1,11 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from cdi_runc.shim.errors import ShimError
-from cdi_runc.shim.lxc import plan
+from cdi_runc.shim.lxc import plan, waiting
 
 
 @pytest.fixture
@@ -50,3 +52,15 @@ def test_a_damaged_plan_is_an_error(config: str) -> None:
     Path(bundle, "plan.json").write_text("{")
     with pytest.raises(ShimError, match="start the container again"):
         plan.read(bundle)
+
+
+def test_a_bundle_that_is_removed_leaves_no_process_behind(config: str) -> None:
+    """Of a start that came no further than pre-start."""
+    bundle = plan.new_bundle(config, 0)
+    child = waiting.leave(bundle, lambda pid: 0)
+    plan.remove(bundle)
+    deadline = time.monotonic() + 20
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not os.path.exists(bundle)
