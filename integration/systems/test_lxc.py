@@ -335,7 +335,7 @@ def test_the_hosts_own_nodes_stay_as_they_are(lxc: Lxc) -> None:
     assert os.stat("/dev/zero").st_uid == 0
 
 
-def test_a_plain_users_container(host: Host, cdictl: Cdictl, board: Board) -> None:
+def test_a_plain_users_container(host: Host, cdictl: Cdictl, cdictl_path: str, board: Board) -> None:
     """With cgroups that were delegated to the user. The bundle is beside the container's config."""
     need(host, "lxc-start")
     if not host.has("newuidmap") or not os.path.ismount("/sys/fs/cgroup/devices"):
@@ -366,6 +366,11 @@ def test_a_plain_users_container(host: Host, cdictl: Cdictl, board: Board) -> No
         log = host.path("/home/plain/.local/state/cdi-runc/lxc.log").read_text()
         assert "lxc/c info pre-start: example.com/board=one is asked for" in log
         assert host.run("ls", "-A", home).stdout.split() == ["config", "rootfs"]
+        as_plain = ["runuser", "--user", "plain", "--", "env", "HOME=/home/plain"]
+        done = host.run(*as_plain, cdictl_path, "render", "lxc", "--container", "c")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"c: {home}/cdi.conf is written\n"
+        assert host.path(f"{home}/cdi.conf").stat().st_uid == 1234
     finally:
         cdictl("engine", "disable", "lxc")
         host.run("sh", "-c", f"find /sys/fs/cgroup/*/{cgroup} -depth -type d -exec rmdir {{}} +")

@@ -200,6 +200,24 @@ def test_what_administrators_have_beside_our_drop_in_stays(common: Path, units: 
     assert not (units / "lxc.service.d").exists()
 
 
+def test_units_that_come_later_get_their_drop_ins_by_a_second_call(
+    common: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade from a version that wrote none."""
+    common.touch()
+    here, state = found("lxc", common), str(tmp_path / "state")
+    registration.enable(lxc.LXC, here, NEW, directory=state)
+    (tmp_path / "lib/systemd/system").mkdir(parents=True)
+    (tmp_path / "lib/systemd/system/lxc@.service").touch()
+    outcome = registration.enable(lxc.LXC, here, NEW, directory=state)
+    drop_in = tmp_path / "etc/systemd/system/lxc@.service.d/50-cdi-runc.conf"
+    assert [change.path for change in outcome.changes] == [str(drop_in)]
+    (record,) = records.registrations(state)
+    registration.disable(lxc.LXC, here, record, directory=state)
+    assert not (tmp_path / "etc").exists()
+    assert list((tmp_path / "common.conf.d").iterdir()) == []
+
+
 @pytest.mark.parametrize(("unit", "booted", "told"), [(True, True, True), (True, False, False), (False, True, False)])
 def test_systemd_is_told_where_it_runs_and_has_such_units(
     common: Path, units: Path, monkeypatch: pytest.MonkeyPatch, unit: bool, booted: bool, told: bool
