@@ -50,6 +50,7 @@ class Kubelet:
         config = messages.PodSandboxConfig(
             metadata=messages.PodSandboxMetadata(name=name, uid=name, namespace="default"),
             log_directory=str(self._logs),
+            labels=_labels(name),
             annotations=annotations or {},
             linux=messages.LinuxPodSandboxConfig(
                 security_context=messages.LinuxSandboxSecurityContext(namespace_options=namespaces)
@@ -97,6 +98,7 @@ class Kubelet:
             metadata=messages.ContainerMetadata(name=name),
             image=messages.ImageSpec(image=self._image),
             command=command,
+            labels={**_labels(sandbox.metadata.name), "io.kubernetes.container.name": name},
             annotations=annotations or {},
             log_path=name,
             CDI_devices=[messages.CDIDevice(name=device) for device in devices],
@@ -126,3 +128,8 @@ class Kubelet:
         for pod in list(self._pods):
             self.stop_pod(pod)
         self._channel.close()
+
+
+def _labels(pod: str) -> dict[str, str]:
+    """What a kubelet says of a pod, and CRI-O hands on as annotations."""
+    return {"io.kubernetes.pod.name": pod, "io.kubernetes.pod.namespace": "default", "io.kubernetes.pod.uid": pod}
