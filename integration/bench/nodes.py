@@ -122,11 +122,14 @@ async def measure(root: Path, devices: int, program: list[str], most: float | No
             await until(lambda: len(node.kubelet.capacity(KIND)) == devices + 1)
             yield f"{devices} devices: spec change to the kubelet, s", time.perf_counter() - started, most and 1
             await until(lambda: len(node.api.devices()) == devices + 1)
+            health = node.watcher.health()
+            assert len(await health.__anext__()) == devices + 1
             yield f"{devices} devices: memory of both, MiB", memory(process), most
             await asyncio.sleep(SETTLED)
             before = processor(process)
             await asyncio.sleep(rest)
             yield f"{devices} devices: CPU at rest, ms a second", (processor(process) - before) / rest, 1
+            await health.aclose()
 
 
 async def kills(root: Path, program: list[str], times: int) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,9 @@ class PluginWatcher:
         assert set(answer.claims) == {each.uid for each in request.claims}
         return answer
 
-    async def health(self, service: str = "v1alpha1.DRAResourceHealth") -> AsyncIterator[dict[str, tuple[int, str]]]:
+    async def health(
+        self, service: str = "v1alpha1.DRAResourceHealth"
+    ) -> AsyncGenerator[dict[str, tuple[int, str]], None]:
         """Health and message by the devices' names, each time that they come."""
         channel = Channel(path=self._current().endpoint)
         try:
