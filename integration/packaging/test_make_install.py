@@ -38,8 +38,9 @@ def test_the_hot_path_is_compiled_at_installation(machine: Machine) -> None:
 
 
 def test_it_is_small(machine: Machine) -> None:
+    """Its source has 1.4 MB. The rest is the code that Python has compiled, and the ends of blocks."""
     machine.must(INSTALL)
-    assert int(machine.must("du -sk /usr/local/lib/cdi-runc").split()[0]) < 5000
+    assert int(machine.must("du -sk /usr/local/lib/cdi-runc").split()[0]) < 6000
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.2, 0.4, 0.6, 0.8, 1.1])
