@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 from cdi_runc.kubernetes.publishing import FIRST_PAUSE, WATCH_TIME, _pauses
 
-START = 4  # requests of a process that starts: the group, the node, the list of slices, the watch
+START = 4  # requests of a process that follows another: the group, the list of slices, the label, the watch
+END = 2  # of one that ends: whether its DaemonSet goes on, and the label
 AGAIN = 2  # when a watch has ended: the list and the next watch
 HOUR = 3600.0
 
@@ -55,7 +56,7 @@ def main() -> None:
     later = [(when, number) for when, number in rest if when > 2 * WATCH_TIME[1]]
     print(f"{nodes} nodes at rest: {60 * sum(n for _, n in later) / (HOUR - 2 * WATCH_TIME[1]):.0f} a minute")
     # A rollout of 10 % of the nodes at a time, each of which takes some 10 s to be ready.
-    rollout = [(10.0 * (number // (nodes // 10)) + chance.uniform(0, 10), START) for number in range(nodes)]
+    rollout = [(10.0 * (number // (nodes // 10)) + chance.uniform(0, 10), END + START) for number in range(nodes)]
     print(f"a rollout, 10 % of the nodes at a time: {busiest(rollout, 60)} in its busiest minute")
     for outage in (10.0, 60.0, 300.0):
         times = [each for _ in range(nodes) for each in after_an_outage(outage)]
