@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cdi_runc.ctl import main
-from cdi_runc.engines import journal
+from cdi_runc.engines import journal, launcher
 from tests.engines.conftest import Command, as_json
 
 Cdictl = Callable[..., Result]
@@ -19,6 +19,8 @@ Cdictl = Callable[..., Result]
 def cdictl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> Cdictl:
     """Runs `cdictl engine ...` with a journal of its own, a launcher, and a Docker whose daemon doesn't run."""
     monkeypatch.setattr(journal, "state_directory", lambda: str(tmp_path / "state"))
+    # Not the tree's own, which real containers of other tests may use meanwhile.
+    monkeypatch.setattr(launcher, "installed", lambda name: str(tmp_path / "bin" / name))
     monkeypatch.setattr("cdi_runc.ctl.engine.NAMES", ("docker", "crio"))  # whatever else this machine has
     monkeypatch.chdir(tmp_path)
     command("dockerd", "echo Docker version 20.10.24, build 1")
