@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import cdi_runc as cdi
@@ -39,10 +40,13 @@ def with_value(data: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 @given(SPEC)
+@example({**SMALL, "annotations": {"a": "\x85"}})
 def test_specs_go_the_short_way_and_come_out_the_same(spec: Any) -> None:
     text = json.dumps(spec, ensure_ascii=False)
+    text = re.sub("[\x85\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)  # YAML folds lines there
     by_yaml, faults = fields(_yaml.read(text))
     assert (by_yaml, faults) == (spec, [])
+    assert plain_json(text) == spec
     assert spec_check()(spec)
 
 
