@@ -105,10 +105,10 @@ class Node:
         """Remove what is below the kubelet's directory and of no use any more. Raises OSError."""
         if self.driver:
             self.driver.tidy()
-        for path in (os.path.join(self.options.kubelet_dir, name) for name in (LOCK, LABEL_LOCK)):
-            with removing(path):
+        for name in (LOCK, LABEL_LOCK):
+            with removing(os.path.join(self.options.kubelet_dir, name)):
                 pass
-        os.rmdir(os.path.dirname(path))
+        os.rmdir(os.path.join(self.options.kubelet_dir, os.path.dirname(LOCK)))
 
     def missing(self) -> str:
         """What the cluster does not have of us yet; '' when it has all."""
